@@ -4,8 +4,10 @@
  * The child runs under a shell that waits for the end of its own standard input, which we hold open:
  * however we end, killed included, the system closes it and the shell ends the child.
  * Ctrl-C reaches the whole process group and is ours to answer, so the shell and the child ignore it.
+ * The shell lets go of both outputs, so that they end when the child ends by itself.
  */
-const KEEPER = `trap '' INT HUP; trap : TERM; "$@" </dev/null & read -r _; kill $!; wait $!`;
+const KEEPER =
+  `trap '' INT HUP; trap : TERM; "$@" </dev/null & exec >/dev/null 2>&1; read -r _; kill $!; wait $!`;
 
 export interface Child extends AsyncDisposable {
   stdout: ReadableStream<string>;
