@@ -17,7 +17,14 @@ export interface Child extends AsyncDisposable {
 /** Starts `command`; both outputs are piped and have to be read. Disposing ends it and waits for its end. */
 export function startChild(
   command: string,
-  options: { args: string[]; env?: Record<string, string>; clearEnv?: boolean; cwd?: string },
+  options: {
+    args: string[];
+    env?: Record<string, string>;
+    clearEnv?: boolean;
+    cwd?: string;
+    uid?: number;
+    gid?: number;
+  },
 ): Child {
   const { args, ...rest } = options;
   // Windows has no such shell, nor does a package of anvil's reach us there: no keeper, only dispose
