@@ -1,6 +1,7 @@
 /**
  * The seam between the function and the chains: addresses in; a value with its block, or an error,
- * out. A chain family (EVM, TRON, …) is one file that exports an {@link OpenChain}.
+ * out. A chain family (EVM, TRON, …) is one file that exports a {@link ChainFamily}; mod.ts opens it
+ * and decides what no family needs to know (decimals, missing contracts, one result per row).
  */
 
 /** One row of a claim, as `claim_wallet_balances` hands it out. */
@@ -59,6 +60,7 @@ export type ErrorCode =
   | "rpc_unreachable"
   | "rpc_timeout"
   | "rpc_rate_limited"
+  | "rpc_unauthorized"
   | "rpc_bad_response"
   | "wrong_chain"
   | "stale_node"
@@ -90,4 +92,16 @@ export interface ChainReader {
 }
 
 /** What a chain family exports. */
-export type OpenChain = (chain: Chain) => ChainReader;
+export interface ChainFamily {
+  /**
+   * The family's canonical spelling of an address. Throws an Error whose message completes
+   * "invalid address: …". `use` is `contract` for a token's own address.
+   */
+  parseAddress(address: string, use: "wallet" | "contract"): string;
+  /**
+   * Opens a reader. Its `read` is given rows that mod.ts found sound: canonical addresses, a contract
+   * for every token, decimals in range. Throws a ChainFailure when the chain's settings are no good.
+   * A ChainFailure that `read` rejects with becomes the error of every row it was given.
+   */
+  open(chain: Chain): ChainReader;
+}
