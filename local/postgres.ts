@@ -42,6 +42,8 @@ const TEST_SETTINGS = {
   synchronous_commit: "off",
   wal_level: "minimal",
   max_wal_senders: "0",
+  // if we are killed, the server's own end must not wait for the statements we left running
+  client_connection_check_interval: "1s",
 };
 
 const CRON_SETTINGS = {
