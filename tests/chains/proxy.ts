@@ -76,7 +76,7 @@ export const failures = {
 /** The parts, one every 20 ms, and no end before `closed`. */
 function dripping(parts: string[], closed: AbortSignal): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
-  let timer: number | undefined;
+  let timer: ReturnType<typeof setInterval> | undefined;
   let end: (() => void) | undefined;
   const stop = () => {
     clearInterval(timer);

@@ -22,8 +22,11 @@ export interface World extends AsyncDisposable {
   wallet(native?: bigint): Promise<string>;
   /** A new token with these balances (by wallet), in the family's usual spelling. */
   token(balances: Iterable<[wallet: string, raw: bigint]>): Promise<string>;
-  /** A contract (or none) that misbehaves; undefined where the family cannot have such a thing. */
-  badToken(kind: BadToken): Promise<string | undefined>;
+  /**
+   * A contract (or none) that misbehaves; undefined where the family cannot have such a thing.
+   * One that contaminates owns 999 units of `victim` (a `token` of this world) and native funds.
+   */
+  badToken(kind: BadToken, victim?: string): Promise<string | undefined>;
   /** The same address in every other spelling the family accepts. */
   spellings(address: string): string[];
   /** What is no address of this family: wrong checksum, other family, too short. */
@@ -54,5 +57,5 @@ export type BadToken =
   | "returns 2 MB"
   /** Reverts with 100 KB of data. */
   | "reverts with 100 KB"
-  /** Sends its own ether and the tokens it holds to the wallet that is being read, then answers 1. */
+  /** Sends its native funds and its 999 units of the victim to the wallet being read, then answers 1. */
   | "contaminates";
