@@ -1,0 +1,488 @@
+-- What stands behind a claim: what a balance row points at, dealing rows into lanes, parking rows
+-- that cannot be synced and making them due again when the cause is mended.
+
+
+-- Every balance row with what it takes to read it, and why it cannot be read if it cannot.
+-- row_at is the row's ctid: a caller that has locked the row finds it again without an index.
+create view balance_sync.targets as
+select
+    b.ctid as row_at,
+    b.id,
+    b.wallet_id,
+    b.asset_on_chain_id,
+    a.chain_id,
+    a.asset_id,
+    a.is_native,
+    nullif(a.contract_address, '') as contract_address,
+    a.decimals,
+    w.address,
+    case
+        when a.id is null then 'asset_missing'
+        when c.id is null then 'chain_missing'
+        when c.is_active is not true then 'chain_inactive'
+        when a.is_active is not true then 'asset_inactive'
+        when w.address is null then 'address_missing'
+        when w.address <> w.other_address then 'ambiguous_address'
+        when a.is_native is not true and coalesce(a.contract_address, '') = '' then 'missing_contract_address'
+    end as parked_because
+from public.wallet_balances as b
+left join public.asset_on_chain as a on a.id = b.asset_on_chain_id
+left join public.chains as c on c.id = a.chain_id
+left join lateral (
+    select min(s.address) as address, max(s.address) as other_address
+    from balance_sync.wallet_addresses as s
+    where s.wallet_id = b.wallet_id
+      and s.chain_id = a.chain_id
+      and s.address <> ''
+) as w on true;
+
+comment on view balance_sync.targets is 'wallet_balances with address, asset and chain; parked_because is null where the row can be synced.';
+
+grant select on balance_sync.targets to balance_sync_worker;
+
+
+-- Parks rows that cannot be synced. Parking must not race with the mending of its cause: whoever
+-- mends holds ROW EXCLUSIVE on balance_sync.unparking until it commits (see request_unparking), so
+-- under a SHARE lock nobody is about to mend, and this statement's snapshot sees all that has been.
+-- Where that lock is not to be had at once, the rows are put off for a minute instead.
+-- A cause that is a mistake in the data, not a switch somebody turned off, is the row's error.
+create function balance_sync.park(wallet_balance_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    begin
+        lock table balance_sync.unparking in share mode nowait;
+    exception when lock_not_available then
+        update public.wallet_balances as b
+        set next_sync_at = now() + interval '1 minute'
+        where b.id = any (park.wallet_balance_ids);
+        return;
+    end;
+
+    update public.wallet_balances as b
+    set next_sync_at = null
+    from balance_sync.targets as t
+    where b.id = any (park.wallet_balance_ids)
+      and t.id = b.id
+      and t.parked_because in ('asset_missing', 'chain_missing', 'chain_inactive', 'asset_inactive', 'address_missing');
+
+    update public.wallet_balances as b
+    set
+        next_sync_at = null,
+        error_count = coalesce(b.error_count, 0) + 1,
+        consecutive_errors = b.consecutive_errors + 1,
+        last_error = t.parked_because || ': ' || case t.parked_because
+            when 'ambiguous_address' then 'expected one active address of the wallet on its chain, found several'
+            when 'missing_contract_address' then 'expected asset_on_chain.contract_address for a token, found none'
+        end,
+        last_error_at = now(),
+        last_processed_at = now()
+    from balance_sync.targets as t
+    where b.id = any (park.wallet_balance_ids)
+      and t.id = b.id
+      and t.parked_because in ('ambiguous_address', 'missing_contract_address');
+end
+$$;
+
+
+-- Deals up to max_rows rows that have no lane yet. A chain's rows share one lane until it has
+-- 10,000 of them; from then on eight, by the last three bits of the wallet id. Returns how many
+-- rows it looked at.
+create function balance_sync.deal_lanes(max_rows integer)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    fresh tid[];
+    unreadable uuid[];
+begin
+    -- One dealer at a time: two would wait for each other's lanes. The others find the rows dealt.
+    if not pg_try_advisory_xact_lock(hashtext('balance_sync.deal_lanes')) then
+        return 0;
+    end if;
+
+    fresh := array(
+        select b.ctid
+        from public.wallet_balances as b
+        where b.sync_lane is null
+          and b.next_sync_at is not null
+        order by b.next_sync_at
+        limit deal_lanes.max_rows
+        for update skip locked
+    );
+    if cardinality(fresh) = 0 then
+        return 0;
+    end if;
+
+    insert into balance_sync.lanes (chain_id, part)
+    select t.chain_id, p.part
+    from (
+        select distinct a.chain_id
+        from unnest(fresh) as f (row_at)
+        join public.wallet_balances as b on b.ctid = f.row_at
+        join public.asset_on_chain as a on a.id = b.asset_on_chain_id
+    ) as t
+    cross join generate_series(0, 7) as p (part)
+    where p.part = 0
+       or exists (
+           select from balance_sync.lanes as l
+           where l.chain_id = t.chain_id and l.part = 0 and l.rows_dealt >= 10000
+       )
+    on conflict do nothing;
+
+    with dealt as materialized (
+        select f.row_at, l.lane
+        from unnest(fresh) as f (row_at)
+        join public.wallet_balances as b on b.ctid = f.row_at
+        join public.asset_on_chain as a on a.id = b.asset_on_chain_id
+        join balance_sync.lanes as l
+            on l.chain_id = a.chain_id
+            and l.part = coalesce(
+                (
+                    select p.part
+                    from balance_sync.lanes as p
+                    where p.chain_id = a.chain_id
+                      and p.part = get_byte(uuid_send(b.wallet_id), 15) & 7
+                ),
+                0
+            )
+    ),
+    moved as (
+        update public.wallet_balances as b
+        set sync_lane = dealt.lane
+        from dealt
+        where b.ctid = dealt.row_at
+        returning b.sync_lane
+    )
+    update balance_sync.lanes as l
+    set rows_dealt = l.rows_dealt + m.rows
+    from (select sync_lane, count(*) as rows from moved group by sync_lane) as m
+    where l.lane = m.sync_lane;
+
+    -- What is left points at no asset: there is no chain to deal it to.
+    unreadable := array(
+        select b.id
+        from unnest(fresh) as f (row_at)
+        join public.wallet_balances as b on b.ctid = f.row_at
+        where b.sync_lane is null
+    );
+    if cardinality(unreadable) > 0 then
+        perform balance_sync.park(unreadable);
+    end if;
+
+    return cardinality(fresh);
+end
+$$;
+
+
+-- Walks up to max_rows parked rows of one mended asset and makes those due that can be synced now. A
+-- million rows come back in as many chunks as it takes, one per claim; only one claim at a time
+-- works on an asset. Returns how many rows it walked.
+create function balance_sync.unpark(max_rows integer)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    mended balance_sync.unparking;
+    chunk uuid[];
+    locked tid[];
+begin
+    select *
+    into mended
+    from balance_sync.unparking as u
+    order by u.requested_at
+    limit 1
+    for update skip locked;
+    if not found then
+        return 0;
+    end if;
+
+    chunk := array(
+        select b.id
+        from public.wallet_balances as b
+        where b.asset_on_chain_id = mended.asset_on_chain_id
+          and b.next_sync_at is null
+          and b.id > coalesce(mended.done_to, '00000000-0000-0000-0000-000000000000')
+        order by b.id
+        limit unpark.max_rows
+    );
+    locked := array(
+        select b.ctid
+        from public.wallet_balances as b
+        where b.id = any (chunk)
+        for update skip locked
+    );
+
+    update public.wallet_balances as b
+    set next_sync_at = now()
+    from unnest(locked) as l (row_at)
+    join balance_sync.targets as t on t.row_at = l.row_at
+    where b.ctid = l.row_at
+      and b.next_sync_at is null
+      and t.parked_because is null;
+
+    mended.rows_were_locked := mended.rows_were_locked or cardinality(locked) < cardinality(chunk);
+    if cardinality(chunk) = unpark.max_rows then
+        update balance_sync.unparking as u
+        set done_to = chunk[cardinality(chunk)], rows_were_locked = mended.rows_were_locked
+        where u.asset_on_chain_id = mended.asset_on_chain_id;
+    elsif mended.rows_were_locked then
+        -- Somebody else was writing some of the rows: once more from the start, behind the others.
+        update balance_sync.unparking as u
+        set done_to = null, rows_were_locked = false, requested_at = clock_timestamp()
+        where u.asset_on_chain_id = mended.asset_on_chain_id;
+    else
+        delete from balance_sync.unparking as u
+        where u.asset_on_chain_id = mended.asset_on_chain_id;
+    end if;
+    return cardinality(chunk);
+end
+$$;
+
+
+-- Notes that parked rows of these assets may be readable again. The ROW EXCLUSIVE lock, held until
+-- the mending transaction commits, is what keeps park() from missing the change; it is taken even
+-- when nothing is parked yet.
+create function balance_sync.request_unparking(asset_on_chain_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    lock table balance_sync.unparking in row exclusive mode;
+    insert into balance_sync.unparking as u (asset_on_chain_id)
+    select i.id
+    from unnest(request_unparking.asset_on_chain_ids) as i (id)
+    where exists (
+        select from public.wallet_balances as b
+        where b.asset_on_chain_id = i.id and b.next_sync_at is null
+    )
+    order by i.id
+    on conflict (asset_on_chain_id) do update set done_to = null;
+end
+$$;
+
+
+create function balance_sync.asset_on_chain_changed()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    perform balance_sync.request_unparking(array(select c.id from changed as c));
+    return null;
+end
+$$;
+
+-- An asset that moves to another chain takes its rows to other lanes, and the blocks known of the
+-- old chain say nothing about the new one.
+create function balance_sync.asset_on_chain_moved()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    update public.wallet_balances as b
+    set sync_lane = null, on_chain_block = null
+    where b.asset_on_chain_id = new.id;
+    return null;
+end
+$$;
+
+-- A changed chain is asked again at once, whatever outage was noted.
+create function balance_sync.chains_changed()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    update balance_sync.chain_state as s
+    set out_until = now()
+    from changed as c
+    where s.chain_id = c.id
+      and s.out_until > now();
+    perform balance_sync.request_unparking(array(
+        select a.id from changed as c join public.asset_on_chain as a on a.chain_id = c.id
+    ));
+    return null;
+end
+$$;
+
+create function balance_sync.chain_settings_changed()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    update balance_sync.chain_state as s
+    set out_until = now()
+    from changed as c
+    where s.chain_id = c.chain_id
+      and s.out_until > now();
+    return null;
+end
+$$;
+
+-- An address concerns few rows, so they are made due in the same transaction.
+create function balance_sync.user_wallet_addresses_changed()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    lock table balance_sync.unparking in row exclusive mode;
+    update public.wallet_balances as b
+    set next_sync_at = now()
+    from changed as c
+    join public.asset_on_chain as a on a.chain_id = c.chain_id
+    where b.asset_on_chain_id = a.id
+      and b.wallet_id = c.wallet_id
+      and b.next_sync_at is null;
+    return null;
+end
+$$;
+
+-- A row that is pointed at another wallet or asset is dealt anew and due. It also loses its lease:
+-- what a worker is reading just now belongs to the old wallet.
+create function balance_sync.wallet_balances_repointed()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    new.sync_lane := null;
+    new.next_sync_at := now();
+    new.on_chain_block := null;
+    new.processing_status := 'idle';
+    new.locked_until := null;
+    new.locked_by := null;
+    return new;
+end
+$$;
+
+create trigger balance_sync_asset_on_chain_inserted
+    after insert on public.asset_on_chain
+    referencing new table as changed
+    for each statement execute function balance_sync.asset_on_chain_changed();
+
+create trigger balance_sync_asset_on_chain_updated
+    after update on public.asset_on_chain
+    referencing new table as changed
+    for each statement execute function balance_sync.asset_on_chain_changed();
+
+create trigger balance_sync_asset_on_chain_moved
+    after update of chain_id on public.asset_on_chain
+    for each row
+    when (new.chain_id is distinct from old.chain_id)
+    execute function balance_sync.asset_on_chain_moved();
+
+create trigger balance_sync_chains_inserted
+    after insert on public.chains
+    referencing new table as changed
+    for each statement execute function balance_sync.chains_changed();
+
+create trigger balance_sync_chains_updated
+    after update on public.chains
+    referencing new table as changed
+    for each statement execute function balance_sync.chains_changed();
+
+create trigger balance_sync_chain_settings_inserted
+    after insert on balance_sync.chain_settings
+    referencing new table as changed
+    for each statement execute function balance_sync.chain_settings_changed();
+
+create trigger balance_sync_chain_settings_updated
+    after update on balance_sync.chain_settings
+    referencing new table as changed
+    for each statement execute function balance_sync.chain_settings_changed();
+
+create trigger balance_sync_user_wallet_addresses_inserted
+    after insert on public.user_wallet_addresses
+    referencing new table as changed
+    for each statement execute function balance_sync.user_wallet_addresses_changed();
+
+create trigger balance_sync_user_wallet_addresses_updated
+    after update on public.user_wallet_addresses
+    referencing new table as changed
+    for each statement execute function balance_sync.user_wallet_addresses_changed();
+
+create trigger balance_sync_wallet_balances_repointed
+    before update of wallet_id, asset_on_chain_id on public.wallet_balances
+    for each row
+    when (new.wallet_id is distinct from old.wallet_id or new.asset_on_chain_id is distinct from old.asset_on_chain_id)
+    execute function balance_sync.wallet_balances_repointed();
+
+
+-- A secret of the project's Vault by name; null where it does not exist. Runs as the owner of the
+-- database, the only one who may read Vault, and is callable by the worker's functions alone.
+create function balance_sync.vault_secret(name text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    secret text;
+begin
+    if to_regclass('vault.decrypted_secrets') is null then
+        return null;
+    end if;
+    execute 'select s.decrypted_secret from vault.decrypted_secrets as s where s.name = $1'
+        into secret
+        using vault_secret.name;
+    return secret;
+end
+$$;
+
+revoke all on function balance_sync.vault_secret(text) from public, anon, authenticated, service_role;
+grant execute on function balance_sync.vault_secret(text) to balance_sync_worker;
+
+
+-- The worker's role owns the rest: it may do to the user's tables what tables.sql grants, no more.
+-- To be given a function, a role needs create on its schema at that moment.
+grant create on schema balance_sync to balance_sync_worker;
+
+do $$
+declare
+    owned regprocedure;
+begin
+    foreach owned in array array[
+        'balance_sync.park(uuid[])', 'balance_sync.deal_lanes(integer)', 'balance_sync.unpark(integer)',
+        'balance_sync.request_unparking(uuid[])', 'balance_sync.asset_on_chain_changed()',
+        'balance_sync.asset_on_chain_moved()', 'balance_sync.chains_changed()',
+        'balance_sync.chain_settings_changed()', 'balance_sync.user_wallet_addresses_changed()',
+        'balance_sync.wallet_balances_repointed()'
+    ]::regprocedure[]
+    loop
+        execute format('revoke all on function %s from public, anon, authenticated, service_role', owned);
+        execute format('alter function %s owner to balance_sync_worker', owned);
+    end loop;
+end
+$$;
+
+revoke create on schema balance_sync from balance_sync_worker;
