@@ -104,12 +104,12 @@ async function deploy(
   const constructor = Interface.from(artifact.abi as ConstructorParameters<typeof Interface>[0]);
   const data = artifact.bytecode + constructor.encodeDeploy(args).slice(2);
   const [from] = await rpc<string[]>("eth_accounts");
-  const hash = await rpc<string>("eth_sendTransaction", [{ from, data }]);
-  const receipt = await rpc<{ status: string; contractAddress: string } | null>(
-    "eth_getTransactionReceipt",
-    [hash],
+  // Sync: without, the first receipt of a young chain may not be there yet
+  const receipt = await rpc<{ status: string; contractAddress: string }>(
+    "eth_sendTransactionSync",
+    [{ from, data }],
   );
-  if (receipt?.status !== "0x1") throw new Error("Cannot deploy: the constructor reverted");
+  if (receipt.status !== "0x1") throw new Error("Cannot deploy: the constructor reverted");
   return receipt.contractAddress.toLowerCase();
 }
 
