@@ -97,6 +97,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 declare
@@ -113,7 +114,8 @@ begin
         from public.wallet_balances as b
         where b.sync_lane is null
           and b.next_sync_at is not null
-        order by b.next_sync_at
+        -- Leading with the lane, which is null in all of them, lets the index give the order.
+        order by b.sync_lane, b.next_sync_at
         limit deal_lanes.max_rows
         for update skip locked
     );
@@ -191,6 +193,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 declare

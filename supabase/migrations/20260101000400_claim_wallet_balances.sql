@@ -56,6 +56,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 declare

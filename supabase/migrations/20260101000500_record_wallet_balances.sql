@@ -26,7 +26,6 @@ declare
     parsed balance_sync.result[];
     problem text;
     repeated uuid;
-    whole_number constant text := '^(0|[1-9][0-9]{0,77})$';
     limit_256 constant numeric := 2::numeric ^ 256;
 begin
     if jsonb_typeof(parse_results.results) is distinct from 'array' then
@@ -35,50 +34,61 @@ begin
             using errcode = '22023';
     end if;
 
-    select
-        array_agg((
-            (case when e.problem is null then e.id end)::uuid,
-            (case when e.problem is null then e.raw end)::numeric,
-            (case when e.problem is null then e.block end)::numeric,
-            e.error ->> 'code',
-            e.error ->> 'message',
-            e.error ->> 'scope'
-        )::balance_sync.result order by e.place),
-        (array_agg(format('results[%s] (id %s): %s', e.place - 1, coalesce(e.id, 'none'), e.problem) order by e.place)
-            filter (where e.problem is not null))[1]
-    into parsed, problem
-    from (
+    -- Two fences (materialized): unfenced, every field and every check is evaluated again in each place
+    -- that uses it, and parsing 500 results takes 15 ms instead of 4.
+    with elements as materialized (
         select
             r.place,
             r.element ->> 'id' as id,
             r.element ->> 'raw' as raw,
             r.element ->> 'block' as block,
-            nullif(r.element -> 'error', 'null') as error,
+            jsonb_typeof(r.element) as type,
+            jsonb_typeof(r.element -> 'raw') as raw_type,
+            jsonb_typeof(r.element -> 'block') as block_type,
+            nullif(r.element -> 'error', 'null') as error
+        from jsonb_array_elements(parse_results.results) with ordinality as r (element, place)
+    ),
+    judged as materialized (
+        select
+            e.*,
             case
-                when jsonb_typeof(r.element) <> 'object'
-                    then 'expected an object, found ' || jsonb_typeof(r.element)
-                when coalesce(r.element ->> 'id', '') !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                when e.type <> 'object'
+                    then 'expected an object, found ' || e.type
+                when coalesce(e.id, '') !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
                     then 'expected id to be a uuid'
-                when (r.element ->> 'raw' is null) = (r.element ->> 'error' is null)
-                    then 'expected either raw or error, found ' || case when r.element ->> 'raw' is null then 'neither' else 'both' end
-                when r.element ->> 'error' is not null then
+                when (e.raw is null) = (e.error is null)
+                    then 'expected either raw or error, found ' || case when e.raw is null then 'neither' else 'both' end
+                when e.error is not null then
                     case
-                        when jsonb_typeof(r.element -> 'error') <> 'object'
-                            or jsonb_typeof(r.element -> 'error' -> 'code') is distinct from 'string'
-                            or jsonb_typeof(r.element -> 'error' -> 'message') is distinct from 'string'
+                        when jsonb_typeof(e.error) <> 'object'
+                            or jsonb_typeof(e.error -> 'code') is distinct from 'string'
+                            or jsonb_typeof(e.error -> 'message') is distinct from 'string'
                             then 'expected error to be {"code": text, "message": text}'
-                        when coalesce(r.element -> 'error' ->> 'scope', 'row') not in ('row', 'contract', 'chain')
+                        when coalesce(e.error ->> 'scope', 'row') not in ('row', 'contract', 'chain')
                             then 'expected error.scope to be row, contract or chain'
                     end
-                when jsonb_typeof(r.element -> 'raw') <> 'string' or r.element ->> 'raw' !~ whole_number
-                    then 'expected raw to be a non-negative integer below 2^256 as text, found ' || left(r.element ->> 'raw', 100)
-                when (r.element ->> 'raw')::numeric >= limit_256
-                    then 'expected raw to be below 2^256, found ' || (r.element ->> 'raw')
-                when coalesce(jsonb_typeof(r.element -> 'block'), '') <> 'string' or r.element ->> 'block' !~ whole_number
-                    then 'expected block to be a non-negative integer as text, found ' || coalesce(left(r.element ->> 'block', 100), 'none')
+                when e.raw_type <> 'string' or length(e.raw) > 78 or e.raw !~ '^[0-9]+$' or (e.raw like '0%' and e.raw <> '0')
+                    then 'expected raw to be a non-negative integer below 2^256 as text, found ' || left(e.raw, 100)
+                when length(e.raw) = 78 and e.raw::numeric >= limit_256
+                    then 'expected raw to be below 2^256, found ' || e.raw
+                when coalesce(e.block_type, '') <> 'string' or length(e.block) > 78 or e.block !~ '^[0-9]+$'
+                    then 'expected block to be a non-negative integer as text, found ' || coalesce(left(e.block, 100), 'none')
             end as problem
-        from jsonb_array_elements(parse_results.results) with ordinality as r (element, place)
-    ) as e;
+        from elements as e
+    )
+    select
+        array_agg((
+            (case when j.problem is null then j.id end)::uuid,
+            (case when j.problem is null then j.raw end)::numeric,
+            (case when j.problem is null then j.block end)::numeric,
+            j.error ->> 'code',
+            j.error ->> 'message',
+            j.error ->> 'scope'
+        )::balance_sync.result order by j.place),
+        (array_agg(format('results[%s] (id %s): %s', j.place - 1, coalesce(j.id, 'none'), j.problem) order by j.place)
+            filter (where j.problem is not null))[1]
+    into parsed, problem
+    from judged as j;
 
     if problem is not null then
         raise exception 'Cannot record wallet balances: %', problem using errcode = '22023';
@@ -188,6 +198,7 @@ volatile
 security definer
 set search_path = ''
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 declare
