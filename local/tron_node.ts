@@ -19,7 +19,7 @@ export interface TronNode extends AsyncDisposable {
   evm: EvmNode;
   /** Every request so far. */
   requests: { path: string; body: string }[];
-  /** How many contract calls one request may hold before its CPU time is up. */
+  /** How many contracts one request may call before its CPU time is up. */
   cpuLimit: number;
   /** How far `/walletsolidity` is behind the head, in blocks; 18 or so on the main net. */
   solidLag: number;

@@ -1,4 +1,5 @@
 /** What the TRON façade asks of its EVM node. */
+import type { EvmNode } from "./evm_node.ts";
 import type { TronNode } from "./tron_node.ts";
 
 export interface EvmBlock {
@@ -44,9 +45,11 @@ export async function call(
   { tag }: EvmBlock,
   { from, to, data }: { from: string | undefined; to: string | undefined; data: string },
 ): Promise<CallResult> {
-  if (callsIn(data) > cpuLimit) {
+  const transaction = { ...from && { from }, ...to && { to }, data: `0x${data}` };
+  if (cpuLimit < Infinity && await callsIn(evm, transaction, tag) > cpuLimit) {
     return { exception: program("OutOfTime", "CPU timeout for 'PUSH1' operation executing") };
   }
+  // not evm.rpc, which keeps a revert's data to itself
   const response = await fetch(evm.url, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -54,7 +57,7 @@ export async function call(
       jsonrpc: "2.0",
       id: 1,
       method: "eth_call",
-      params: [{ ...from && { from }, ...to && { to }, data: `0x${data}` }, tag],
+      params: [transaction, tag],
     }),
   });
   const { result, error } = await response.json();
@@ -71,9 +74,14 @@ export async function call(
   return { exception: program("BytecodeExecution", error.message) };
 }
 
-/** Calls of an aggregate3, else one. */
-function callsIn(data: string): number {
-  return data.startsWith("82ad56cb") ? Number(`0x${data.slice(72, 136)}`) : 1;
+/** How many contracts the called one calls in turn, precompiles left out. */
+async function callsIn(evm: EvmNode, transaction: unknown, tag: string): Promise<number> {
+  const options = { tracer: "callTracer" };
+  const { calls = [] } = await evm.rpc<{ calls?: { to: string }[] }>(
+    "debug_traceCall",
+    [transaction, tag, options],
+  );
+  return calls.filter(({ to }) => BigInt(to) > 0xffffn).length;
 }
 
 function program(exception: string, message: string): string {
