@@ -1,0 +1,20 @@
+import type { Status } from "./status.ts";
+
+/** Ten ticks of the default schedule: a row due for longer is not waiting its turn. */
+const lateSeconds = 300;
+
+/** Why balances are not kept up to date, one sentence per cause. None: healthy. */
+export function unhealthyBecause({ chains, warnings }: Status): string[] {
+  const reasons = [...warnings];
+  for (const { name, is_active, out_since, error, oldest_due_seconds } of chains) {
+    if (!is_active) continue;
+    if (out_since !== null) {
+      reasons.push(`chain ${name} has been out since ${out_since}: ${error}`);
+    } else if ((oldest_due_seconds ?? 0) > lateSeconds) {
+      reasons.push(
+        `chain ${name} has balances due for ${oldest_due_seconds} s, expected at most ${lateSeconds} s`,
+      );
+    }
+  }
+  return reasons;
+}

@@ -1,0 +1,129 @@
+import { Refusal } from "./answer.ts";
+import type { Chain, ReadResult, WalletBalance } from "./chains/adapter.ts";
+import { callRepeatedly, type Database, DatabaseError } from "./database.ts";
+import { redact } from "./redact.ts";
+import type { RowFilter } from "./request.ts";
+import type { Status } from "./status.ts";
+
+/** Rows of one chain within a claim. */
+export type ClaimedChain = Chain & { balances: WalletBalance[] };
+
+/** Rows leased to this run until `locked_until`. */
+export interface Claim {
+  claim_id: string;
+  locked_until: string;
+  claimed: number;
+  chains: ClaimedChain[];
+}
+
+/** What became of the results of one record: each is in exactly one of the first four. */
+export interface Recorded {
+  recorded: number;
+  failed: number;
+  /** A newer block is stored; the value was not written. */
+  stale: string[];
+  /** Not held by this claim any more; nothing was written. */
+  lost: string[];
+  /** Of the recorded ones, those that differ from the balance before. */
+  changed: number;
+}
+
+/**
+ * Leases the next rows; null when there is none. Not repeated when the answer is lost: the rows it leased would wait for their
+ * lease anyway, and the next run is 30 s away.
+ */
+export async function claimWalletBalances(
+  database: Database,
+  { workerId, batchSize, lockSeconds, only }: {
+    workerId: string;
+    batchSize: number | null;
+    lockSeconds: number | null;
+    only: RowFilter;
+  },
+): Promise<Claim | null> {
+  const claiming = database.call("claim_wallet_balances", {
+    worker_id: workerId,
+    batch_size: batchSize,
+    lock_seconds: lockSeconds,
+    only: Object.keys(only).length > 0 ? only : null,
+  });
+  const claim = await claiming.catch((error) => {
+    // What only Postgres could check of the request: whether there is such a chain.
+    if (!(error instanceof DatabaseError && error.code === "22023")) throw error;
+    throw new Refusal(400, "invalid_request", error.message);
+  }) as Claim | { claim_id: null };
+  return claim.claim_id === null ? null : claim as Claim;
+}
+
+/** Says good-bye: closes the run in `balance_sync.runs`. */
+export async function endRun(
+  database: Database,
+  workerId: string,
+  because: string,
+  error: string | null,
+): Promise<void> {
+  const only = { ended: { because, error } };
+  await database.call("claim_wallet_balances", { worker_id: workerId, only });
+}
+
+/**
+ * Records what was read. Repeated while the database is in trouble, because a second record of the
+ * same claim changes nothing. Rows deleted meanwhile count as lost.
+ */
+export async function recordWalletBalances(
+  database: Database,
+  claimId: string,
+  results: ReadResult[],
+): Promise<Recorded> {
+  if (results.length === 0) return { recorded: 0, failed: 0, stale: [], lost: [], changed: 0 };
+  const args = { claim_id: claimId, results: results.map(toElement) };
+  try {
+    return await callRepeatedly(database, "record_wallet_balances", args) as Recorded;
+  } catch (error) {
+    const unknown = unknownIds(error);
+    const known = results.filter(({ id }) => !unknown.has(id));
+    if (known.length === results.length) throw error;
+    const recorded = await recordWalletBalances(database, claimId, known);
+    const deleted = results.filter(({ id }) => unknown.has(id)).map(({ id }) => id);
+    return { ...recorded, lost: [...recorded.lost, ...deleted] };
+  }
+}
+
+/** Gives rows back untouched; answers how many of them the claim still held. */
+export async function releaseWalletBalances(
+  database: Database,
+  claimId: string,
+  ids: string[],
+): Promise<number> {
+  return await callRepeatedly(database, "release_wallet_balances", {
+    claim_id: claimId,
+    wallet_balance_ids: ids,
+  }) as number;
+}
+
+/** How the worker is doing, as `public.balance_sync_status()` tells it. */
+export async function balanceSyncStatus(database: Database): Promise<Status> {
+  return await database.call("balance_sync_status", {}) as Status;
+}
+
+/** Integers travel as decimal text: as JSON numbers they would be rounded above 2^53. */
+function toElement(result: ReadResult): Record<string, unknown> {
+  if ("error" in result) {
+    const { code, message, scope } = result.error;
+    return { id: result.id, error: { code, message: redact(message), scope } };
+  }
+  return { id: result.id, raw: result.raw.toString(), block: result.block.toString() };
+}
+
+/** The ids that `record_wallet_balances` refused because no such row exists. */
+function unknownIds(error: unknown): Set<string> {
+  if (!(error instanceof DatabaseError) || error.code !== "22023" || !error.details) {
+    return new Set();
+  }
+  try {
+    const ids: unknown = JSON.parse(error.details);
+    return new Set(Array.isArray(ids) ? ids : []);
+  } catch {
+    return new Set();
+  }
+}
