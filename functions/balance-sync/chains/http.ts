@@ -45,6 +45,7 @@ export function openTransport(chain: Chain): Transport {
       for (const node of nodes) {
         if (signal.aborted) throw aborted();
         if (node.out || node.quietUntil > performance.now()) continue;
+        if (failures.get(node)?.remedy === "elsewhere") continue;
         const send = (request: HttpRequest) => {
           rpcCalls++;
           const left = Math.max(1, endsAt - performance.now());

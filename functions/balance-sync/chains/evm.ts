@@ -1,0 +1,42 @@
+import { getAddress } from "ethers";
+import type { Chain, ChainFamily, ChainReader } from "./adapter.ts";
+import { type Guilty, readRows } from "./evm_read.ts";
+import { openSession } from "./evm_session.ts";
+
+/** Ethereum, BSC, Polygon, Arbitrum, …: any node that speaks the EVM's JSON-RPC. */
+export const evm: ChainFamily = { parseAddress, open };
+
+function parseAddress(address: string, use: "wallet" | "contract"): string {
+  if (!/^0x[0-9a-fA-F]{40}$/.test(address)) {
+    throw new TypeError("an EVM address is 0x and 40 hexadecimal digits");
+  }
+  const canonical = address.toLowerCase();
+  const digits = address.slice(2);
+  const mixed = digits !== digits.toLowerCase() && digits !== digits.toUpperCase();
+  if (mixed && getAddress(canonical) !== address) {
+    throw new TypeError("the checksum, its pattern of capitals, is wrong");
+  }
+  // Precompiles answer 32 bytes to anything: SHA-256 at 0x02 would be a fine balance.
+  if (use === "contract" && BigInt(canonical) < 0x10000n) {
+    throw new TypeError("no token lives below 0x10000, where the precompiles are");
+  }
+  return canonical;
+}
+
+function open(chain: Chain): ChainReader {
+  const session = openSession(chain);
+  const guilty: Guilty = { suspects: new Set(), condemned: new Map() };
+  return {
+    get rpcCalls() {
+      return session.rpcCalls;
+    },
+    read(balances, signal) {
+      const rows = balances.map(({ id, address, contract_address }) => ({
+        id,
+        token: contract_address?.slice(2),
+        owner: address.slice(2),
+      }));
+      return readRows(rows, session, guilty, signal);
+    },
+  };
+}
