@@ -8,6 +8,7 @@ import { App, type Connection } from "@supabase/lite";
 import { createPgliteConnection } from "@supabase/lite/pglite";
 import { createPostgresConnection } from "@supabase/lite/postgres";
 import { applyMigrations, readStandIns } from "./migrations.ts";
+import { quoteReservedArgument } from "./reserved_argument.ts";
 
 /** Columns come as the driver reads them; numeric that has to be exact is cast to text. */
 export type Sql = <T = Record<string, unknown>>(
@@ -53,6 +54,7 @@ export async function openDatabase(keys: Keys, url?: string): Promise<ProjectDat
   // Told that it has done so already, @supabase/lite does not grant every table of a schema with
   // row level security to every role: the grants are those of the migrations, as on a hosted project.
   Object.assign(connection, { rlsState: "active" });
+  connection.kysely = connection.kysely.withPlugin(quoteReservedArgument);
   const app = new App({
     connection,
     api: { schemas: ["public"], max_rows: 1000 },

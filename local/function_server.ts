@@ -16,7 +16,7 @@ export async function startFunction(
   onLog: (line: string) => void = () => {},
 ): Promise<FunctionServer> {
   const child = startChild(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-net", "--allow-env", "--allow-sys", ENTRYPOINT.href],
+    args: ["run", "--allow-net", "--allow-env", "--allow-sys", ENTRYPOINT.href],
     clearEnv: true,
     env: { ...inherited(), ...env, DENO_SERVE_ADDRESS: "tcp:127.0.0.1:0", NO_COLOR: "1" },
   });

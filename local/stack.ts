@@ -2,7 +2,7 @@
  * The embedded stack: a whole Supabase project, as far as Balance Sync needs one, behind one address.
  * Postgres, Data API and front door are in this process; the function has its own, as on the platform.
  */
-import { delay } from "@std/async";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Keys, openDatabase, type Sql } from "./database.ts";
 import { startFunction } from "./function_server.ts";
 import { createTicker } from "./pg_cron.ts";
@@ -85,9 +85,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 /** As the platform's gateway: the function sees its path without /functions/v1. */
 async function forward(request: Request, to: string): Promise<Response> {
   const { pathname, search } = new URL(request.url);
-  const target = to + pathname.slice("/functions/v1".length) + search;
+  const headers = new Headers(request.headers);
+  headers.set("accept-encoding", "identity");
   try {
-    return await fetch(new Request(target, request), { redirect: "manual" });
+    return await fetch(to + pathname.slice("/functions/v1".length) + search, {
+      method: request.method,
+      headers,
+      body: request.body,
+      redirect: "manual",
+    });
   } catch {
     return Response.json({ message: "An invalid response was received" }, { status: 502 });
   }
@@ -139,7 +145,7 @@ async function startWorkers(sql: Sql, onLog = (_: string) => {}): Promise<AsyncD
   async function repeat(everyMs: number, work: () => Promise<void>): Promise<void> {
     while (!stopping.signal.aborted) {
       await work().catch((error) => onLog(String(error)));
-      await delay(everyMs, { signal: stopping.signal }).catch(() => {});
+      await delay(everyMs, null, { signal: stopping.signal }).catch(() => {});
     }
   }
 }
