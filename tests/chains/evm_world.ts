@@ -30,7 +30,7 @@ export async function startEvmWorld(
 ): Promise<EvmWorld> {
   const { chainId = 31337, settings = {}, ...rest } = options;
   const node = await startEvmNode({ chainId, ...rest });
-  const proxy = startProxy(node.url);
+  const proxy = await startProxy(node.url);
   const contracts = await compileHostile();
   const chain = {
     chain_id: crypto.randomUUID(),
@@ -44,7 +44,8 @@ export async function startEvmWorld(
     contracts,
     chain,
     proxy,
-    open: (more = {}) => openChain({ ...chain, settings: { ...settings, ...more } }),
+    open: (more = {}, rpc_url = proxy.url) =>
+      openChain({ ...chain, rpc_url, settings: { ...settings, ...more } }),
     maxNative: 2n ** 256n - 1n,
     async wallet(native = 0n) {
       const address = randomAddress();

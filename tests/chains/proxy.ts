@@ -1,12 +1,16 @@
 /** A real HTTP server between an adapter and its node, where answers can be watched and spoilt. */
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 
-/** Answers in the node's place; `forward` asks the node itself. */
+/** Answers in the node's place; `Response.error()` breaks the connection off in mid-answer. */
 export type Behaviour = (exchange: Exchange) => Response | Promise<Response>;
 
 export interface Exchange {
   request: Request;
   /** The request's body, already read. */
   body: string;
+  /** Asks the node itself. */
   forward(): Promise<Response>;
   /** Aborted when the proxy closes, so that a hanging answer ends with its test. */
   closed: AbortSignal;
@@ -20,38 +24,70 @@ export interface Proxy extends AsyncDisposable {
   behave(behaviour?: Behaviour): void;
 }
 
-export function startProxy(target: string): Proxy {
+export async function startProxy(target: string): Promise<Proxy> {
   const seen: string[] = [];
   const closing = new AbortController();
   let behaviour: Behaviour | undefined;
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
-    const body = await request.text();
-    seen.push(body);
+
+  async function answer(request: Request, body: string): Promise<Response> {
     const forward = async () => {
       const { pathname, search } = new URL(request.url);
-      const base = target.replace(/\/+$/, "");
-      const response = await fetch(base + (pathname === "/" ? "" : pathname) + search, {
+      const path = pathname === "/" ? "" : pathname;
+      const response = await fetch(target.replace(/\/+$/, "") + path + search, {
         method: request.method,
         headers: { "content-type": "application/json" },
         ...request.method !== "GET" && { body },
       });
-      const answer = await response.bytes();
-      return new Response(answer, { status: response.status });
+      return new Response(await response.bytes(), { status: response.status });
     };
     const exchange: Exchange = { request, body, forward, closed: closing.signal };
     return behaviour ? await behaviour(exchange) : await forward();
+  }
+
+  const server = createServer(async (incoming, outgoing) => {
+    const body = await text(incoming);
+    seen.push(body);
+    const headers = new Headers(
+      Object.entries(incoming.headersDistinct).map(([name, values]) =>
+        [name, values?.join(", ") ?? ""] as [string, string]
+      ),
+    );
+    const url = `http://${incoming.headers.host}${incoming.url}`;
+    const request = new Request(url, { method: incoming.method ?? "GET", headers });
+    await write(await answer(request, body), outgoing);
   });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    url: `http://127.0.0.1:${server.addr.port}`,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     seen,
     behave(next) {
       behaviour = next;
     },
     async [Symbol.asyncDispose]() {
       closing.abort();
-      await server.shutdown();
+      await new Promise((resolve) => {
+        server.close(resolve);
+        server.closeAllConnections();
+      });
     },
   };
+}
+
+async function write(response: Response, outgoing: ServerResponse) {
+  if (response.type === "error") {
+    outgoing.writeHead(200, { "content-length": "1000" });
+    outgoing.write('{"jsonrpc":', () => outgoing.destroy());
+    return;
+  }
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+  const parts = response.body?.getReader();
+  outgoing.on("close", () => parts?.cancel());
+  for (;;) {
+    const { done = true, value } = await parts?.read() ?? {};
+    if (done) break;
+    outgoing.write(value);
+  }
+  outgoing.end();
 }
 
 /** Ways in which any HTTP node fails, by name. */
@@ -70,7 +106,7 @@ export const failures = {
     const answer = await (await forward()).bytes();
     return new Response(answer.subarray(0, answer.length / 2));
   },
-  reset: () => new Response(new ReadableStream({ pull: (c) => c.error(new Error("reset")) })),
+  reset: () => Response.error(),
 } satisfies Record<string, Behaviour>;
 
 /** The parts, one every 20 ms, and no end before `closed`. */

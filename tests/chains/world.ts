@@ -15,7 +15,7 @@ export interface World extends AsyncDisposable {
   /** Stands between the adapter and the node. */
   proxy: Proxy;
   /** A reader opened as the function opens it, on `chain` with these settings on top. */
-  open(settings?: ChainSettings): Promise<ChainReader>;
+  open(settings?: ChainSettings, rpcUrl?: string): Promise<ChainReader>;
   /** The largest native balance the chain can hold (2^63 - 1 on TRON). */
   maxNative: bigint;
   /** A new wallet holding `native`, in the family's usual spelling. */
