@@ -23,36 +23,135 @@ grant usage on schema balance_sync to balance_sync_worker;
 grant usage on schema public to balance_sync_worker;
 
 
--- An existing table is adopted only if its ids are uuids: every shape in the contract says so.
-do $$
-declare
-    found record;
-begin
-    for found in
-        select t.name as table_name, a.attname as column_name, format_type(a.atttypid, a.atttypmod) as type
-        from (values
-            ('chains', 'id'), ('asset_on_chain', 'id'), ('asset_on_chain', 'chain_id'),
-            ('wallet_balances', 'id'), ('wallet_balances', 'wallet_id'), ('wallet_balances', 'asset_on_chain_id')
-        ) as t (name, column_name)
-        join pg_catalog.pg_attribute as a
-            on a.attrelid = to_regclass('public.' || t.name)
-            and a.attname = t.column_name
-        where a.atttypid <> 'uuid'::regtype
-    loop
-        raise exception 'Cannot adopt public.%: expected column % of type uuid, found %',
-            found.table_name, found.column_name, found.type
-            using errcode = '42804', hint = 'Balance Sync identifies rows by uuid. Nothing was changed.';
-    end loop;
-end
+-- Where a table that exists is not as the worker needs it: per column the type wanted, the type found
+-- (or none), and whether it is fatal. What the worker can live with has a price that diagnose()
+-- names: a clock without a zone, a number that rounds or ends too soon. Nobody misses
+-- last_processed_at and updated_at: a table that lacks them is synced without.
+create function balance_sync.misfits()
+returns table (table_name text, column_name text, expected text, found text, is_fatal boolean)
+language sql
+stable
+set search_path = ''
+as $$
+    select
+        w.table_name,
+        c.name,
+        w.expected,
+        coalesce(f.type, 'none'),
+        coalesce((w.expected, f.kind) not in (
+            ('timestamp with time zone', 'timestamp without time zone'),
+            ('numeric', 'bounded numeric'),
+            ('numeric', 'double precision'),
+            ('numeric', 'real'),
+            ('integer', 'smallint')
+        ), true)
+    from (values
+        ('chains', '{id}', 'uuid', '{}', null),
+        ('chains', '{name,rpc_url}', 'text', '{character varying}', null),
+        ('chains', '{is_active}', 'boolean', '{}', null),
+        ('asset_on_chain', '{id,chain_id,asset_id}', 'uuid', '{}', null),
+        ('asset_on_chain', '{contract_address}', 'text', '{character varying}', null),
+        ('asset_on_chain', '{decimals}', 'integer', '{smallint,bigint,numeric}', null),
+        ('asset_on_chain', '{is_native,is_active}', 'boolean', '{}', null),
+        ('wallet_balances', '{id,wallet_id,asset_on_chain_id}', 'uuid', '{}', null),
+        ('wallet_balances', '{on_chain_balance_raw}', 'text', '{character varying}', 78),
+        ('wallet_balances', '{on_chain_balance_human}', 'numeric', '{text,character varying}', 80),
+        ('wallet_balances', '{processing_status}', 'text', '{character varying,enum}', 10),
+        ('wallet_balances', '{locked_by}', 'text', '{character varying}', 100),
+        ('wallet_balances', '{last_error}', 'text', '{character varying}', 1000),
+        ('wallet_balances', '{sync_count,error_count}', 'integer', '{bigint}', null),
+        (
+            'wallet_balances', '{locked_until,last_checked,last_processed_at,last_error_at,updated_at}',
+            'timestamp with time zone', '{}', null
+        )
+    ) as w (table_name, columns, expected, also, room)
+    cross join unnest(w.columns::text[]) as c (name)
+    left join lateral (
+        select
+            format_type(a.atttypid, a.atttypmod),
+            case
+                when b.typtype = 'e' then (
+                    select 'enum'
+                    from pg_catalog.pg_enum as e
+                    where e.enumtypid = b.oid and e.enumlabel in ('idle', 'processing')
+                    having count(*) = 2
+                )
+                when w.expected = 'numeric' and b.oid = 'numeric'::regtype and a.atttypmod <> -1 then 'bounded numeric'
+                when b.oid = 'varchar'::regtype and a.atttypmod - 4 < w.room and a.atttypmod <> -1 then 'short text'
+                else format_type(b.oid, null)
+            end
+        from pg_catalog.pg_attribute as a
+        join pg_catalog.pg_type as d on d.oid = a.atttypid
+        join pg_catalog.pg_type as b on b.oid = coalesce(nullif(d.typbasetype, 0), d.oid)
+        where a.attrelid = to_regclass('public.' || w.table_name)
+          and a.attname = c.name
+          and not a.attisdropped
+    ) as f (type, kind) on true
+    where to_regclass('public.' || w.table_name) is not null
+      and coalesce(f.kind <> w.expected and f.kind <> all (w.also::text[]), true)
+      and (f.type is not null or c.name not in ('last_processed_at', 'updated_at'))
 $$;
 
 
--- A table made here has row level security on, is read by the worker and kept by service_role.
--- An adopted one keeps its own security; it gets a policy for the worker only where it has RLS.
-do $$
+-- What the worker may write in wallet_balances, the contract's list, as far as the table has it.
+create function balance_sync.written_columns()
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+    select array_agg(a.attname::text order by w.place)
+    from unnest(array[
+        'on_chain_balance_raw', 'on_chain_balance_human', 'processing_status', 'locked_until', 'locked_by',
+        'last_checked', 'last_processed_at', 'last_error', 'last_error_at', 'sync_count', 'error_count', 'updated_at',
+        'next_sync_at', 'consecutive_errors', 'on_chain_block', 'sync_lane'
+    ]) with ordinality as w (name, place)
+    join pg_catalog.pg_attribute as a
+        on a.attrelid = to_regclass('public.wallet_balances')
+        and a.attname = w.name
+        and not a.attisdropped
+$$;
+
+
+-- Creates the seeds' tables where they are missing, adds our four columns to wallet_balances, and
+-- gives the worker its rights. Run again it mends what was lost of that. It reads no row; whoever
+-- uses the tables waits for milliseconds, and after five seconds of waiting for them it gives up.
+-- Errors: 42P16, 42703 or 42804 and nothing changed for a table that cannot be adopted.
+create function balance_sync.adopt()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+set lock_timeout = '5s'
+as $$
 declare
     wanted record;
+    misfit record;
 begin
+    for wanted in
+        select
+            c.relname as name,
+            case c.relkind when 'v' then 'a view' when 'm' then 'a materialized view' when 'p' then 'a partitioned table' else 'something else' end as found
+        from pg_catalog.pg_class as c
+        where c.relnamespace = 'public'::regnamespace
+          and c.relname in ('chains', 'assets', 'asset_on_chain', 'wallet_balances')
+          and c.relkind <> 'r'
+    loop
+        raise exception 'Cannot adopt public.%: expected an ordinary table, found %', wanted.name, wanted.found
+            using errcode = '42P16', hint = 'Nothing was changed.';
+    end loop;
+
+    select * into misfit from balance_sync.misfits() as m where m.is_fatal limit 1;
+    if found then
+        raise exception 'Cannot adopt public.%: expected column % of type %, found %',
+            misfit.table_name, misfit.column_name, misfit.expected, misfit.found
+            using
+                errcode = case misfit.found when 'none' then '42703' else '42804' end,
+                hint = case misfit.expected when 'uuid' then 'Balance Sync identifies rows by uuid. ' else '' end || 'Nothing was changed.';
+    end if;
+
+    -- A table made here has row level security on, is read by the worker and kept by service_role.
+    -- An adopted one keeps its own security; it gets a policy for the worker only where it has RLS.
     for wanted in
         select *
         from (values
@@ -120,53 +219,32 @@ begin
     loop
         if to_regclass('public.' || wanted.name) is null then
             execute format('create table public.%I %s', wanted.name, wanted.ddl);
+            execute format('comment on table public.%I is %L', wanted.name, 'Made by Balance Sync; yours to keep.');
             execute format('alter table public.%I enable row level security', wanted.name);
             execute format('revoke all on public.%I from anon, authenticated', wanted.name);
             execute format('grant select, insert, update, delete on public.%I to service_role', wanted.name);
         end if;
         execute format('grant select on public.%I to balance_sync_worker', wanted.name);
     end loop;
-end
-$$;
 
+    -- A constant default rewrites no existing row: now() is evaluated once, so every adopted row is
+    -- due at once and waits for a lane (null).
+    alter table public.wallet_balances
+        add column if not exists next_sync_at timestamptz default now(),
+        add column if not exists consecutive_errors integer not null default 0,
+        add column if not exists on_chain_block numeric,
+        add column if not exists sync_lane smallint;
 
--- What the worker adds to wallet_balances. A constant default rewrites no existing row: now() is
--- evaluated once, so every adopted row is due at once and waits for a lane (null).
-alter table public.wallet_balances
-    add column if not exists next_sync_at timestamptz default now(),
-    add column if not exists consecutive_errors integer not null default 0,
-    add column if not exists on_chain_block numeric,
-    add column if not exists sync_lane smallint;
+    comment on column public.wallet_balances.next_sync_at is 'Balance Sync: when the row is due; null = parked.';
+    comment on column public.wallet_balances.consecutive_errors is 'Balance Sync: failures since the last value; sets the backoff.';
+    comment on column public.wallet_balances.on_chain_block is 'Balance Sync: the block the balance was attested at.';
+    comment on column public.wallet_balances.sync_lane is 'Balance Sync: the lane the row is dealt in; null = not dealt yet.';
 
-comment on column public.wallet_balances.next_sync_at is 'Balance Sync: when the row is due; null = parked.';
-comment on column public.wallet_balances.consecutive_errors is 'Balance Sync: failures since the last value; sets the backoff.';
-comment on column public.wallet_balances.on_chain_block is 'Balance Sync: the block the balance was attested at.';
-comment on column public.wallet_balances.sync_lane is 'Balance Sync: the lane the row is dealt in; null = not dealt yet.';
+    execute format(
+        'grant update (%s) on public.wallet_balances to balance_sync_worker',
+        array_to_string(balance_sync.written_columns(), ', ')
+    );
 
-grant update (
-    on_chain_balance_raw, on_chain_balance_human, processing_status, locked_until, locked_by,
-    last_checked, last_processed_at, last_error, last_error_at, sync_count, error_count, updated_at,
-    next_sync_at, consecutive_errors, on_chain_block, sync_lane
-) on public.wallet_balances to balance_sync_worker;
-
-
--- "What next" in index order at any table size; parked rows are not in it.
-create index if not exists wallet_balances_due
-    on public.wallet_balances (sync_lane, next_sync_at)
-    where next_sync_at is not null;
-
--- Parked rows by what may mend them. Rows in use cost this index nothing.
-create index if not exists wallet_balances_parked
-    on public.wallet_balances (asset_on_chain_id, id)
-    where next_sync_at is null;
-
-
--- Row level security of the five tables, and the indexes their foreign keys and look-ups need,
--- unless an adopted table has one that leads with the same columns.
-do $$
-declare
-    wanted record;
-begin
     for wanted in
         select c.relname as name
         from pg_catalog.pg_class as c
@@ -185,38 +263,16 @@ begin
                 for update to balance_sync_worker using (current_user = 'balance_sync_worker');
         end if;
     end loop;
+end
+$$;
 
-    for wanted in
-        select *
-        from (values
-            ('asset_on_chain', array['chain_id']),
-            ('asset_on_chain', array['asset_id']),
-            ('user_wallet_addresses', array['wallet_id', 'chain_id']),
-            ('user_wallet_addresses', array['chain_id']),
-            ('wallet_balances', array['asset_on_chain_id', 'wallet_id'])
-        ) as t (name, columns)
-    loop
-        continue when exists (
-            select
-            from pg_catalog.pg_index as i
-            where i.indrelid = ('public.' || wanted.name)::regclass
-              and i.indisvalid
-              and i.indpred is null
-              and array(
-                  select a.attname::text
-                  from unnest(i.indkey::smallint[]) with ordinality as k (attnum, n)
-                  join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
-                  where k.n <= cardinality(wanted.columns)
-                  order by k.n
-              ) = wanted.columns
-        );
-        execute format(
-            'create index %I on public.%I (%s)',
-            wanted.name || '_' || array_to_string(wanted.columns, '_'),
-            wanted.name,
-            (select string_agg(format('%I', c.name), ', ') from unnest(wanted.columns) as c (name))
-        );
-    end loop;
+revoke all on function balance_sync.adopt() from public, anon, authenticated, service_role;
+revoke all on function balance_sync.misfits() from public, anon, authenticated, service_role;
+revoke all on function balance_sync.written_columns() from public, anon, authenticated, service_role;
+
+do $$
+begin
+    perform balance_sync.adopt();
 end
 $$;
 

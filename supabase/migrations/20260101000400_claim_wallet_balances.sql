@@ -461,6 +461,12 @@ begin
         stale = r.stale + excluded.stale,
         lost = r.lost + excluded.lost,
         released = r.released + excluded.released;
+
+    -- Presumed lost by dispatch(), but here it is.
+    update balance_sync.runs as r
+    set ended_at = null, stopped_because = null, error = null
+    where r.worker_id = note_run.worker_id
+      and r.stopped_because in ('lost', 'not_accepted', 'not_started');
 end
 $$;
 

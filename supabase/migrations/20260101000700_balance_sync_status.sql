@@ -95,7 +95,7 @@ begin
         'last_heartbeat_seconds', (select extract(epoch from now() - max(r.heartbeat_at))::bigint from balance_sync.runs as r),
         'chains', chains,
         'totals', totals,
-        'warnings', '[]'::jsonb
+        'warnings', to_jsonb(balance_sync.schedule_warnings())
     );
 end
 $$;
