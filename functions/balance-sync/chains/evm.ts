@@ -1,7 +1,11 @@
 import { getAddress } from "ethers";
 import type { Chain, ChainFamily, ChainReader } from "./adapter.ts";
-import { type Guilty, readRows } from "./evm_read.ts";
-import { openSession } from "./evm_session.ts";
+import { constructorRoute, hasCode, multicallRoute, plainRoute } from "./evm_routes.ts";
+import { ChainFailure } from "./http.ts";
+import { EndpointProvider } from "./json_rpc.ts";
+import { multicall3Address } from "./multicall3.ts";
+import { type Guilty, readRows } from "./read_rows.ts";
+import { openSession, type Route } from "./session.ts";
 
 /** Ethereum, BSC, Polygon, Arbitrum, …: any node that speaks the EVM's JSON-RPC. */
 export const evm: ChainFamily = { parseAddress, open };
@@ -24,7 +28,12 @@ function parseAddress(address: string, use: "wallet" | "contract"): string {
 }
 
 function open(chain: Chain): ChainReader {
-  const session = openSession(chain);
+  const session = openSession(chain, {
+    connect: (endpoint) => new EndpointProvider(endpoint),
+    routes: routesOf(chain.settings.multicall_address),
+    hasCode,
+    rowsPerRequest: 250,
+  });
   const guilty: Guilty = { suspects: new Set(), condemned: new Map() };
   return {
     get rpcCalls() {
@@ -39,4 +48,18 @@ function open(chain: Chain): ChainReader {
       return readRows(rows, session, guilty, signal);
     },
   };
+}
+
+/**
+ * Constructor code first: it is the only way that is a sandbox, and it needs nothing on the chain. A
+ * Multicall3 that the operator names goes before it, because they know their chain.
+ */
+function routesOf(multicallAddress: string | undefined): Route<EndpointProvider>[] {
+  if (multicallAddress === undefined || multicallAddress === null) {
+    return [constructorRoute, multicallRoute(multicall3Address, false), plainRoute];
+  }
+  if (!/^0x[0-9a-f]{40}$/i.test(multicallAddress)) {
+    throw new ChainFailure("invalid_chain_settings", "multicall_address must be an EVM address");
+  }
+  return [multicallRoute(multicallAddress.toLowerCase(), true), constructorRoute, plainRoute];
 }

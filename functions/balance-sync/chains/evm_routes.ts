@@ -1,32 +1,24 @@
 /** The three ways to read many balances on an EVM chain, from the best to the last resort. */
 import { keccak256 } from "ethers";
 import { callData, decodeAnswer, encodeQuestion, maxRows } from "./balance_reader.ts";
-import { CallReverted, type EndpointProvider, malformed } from "./json_rpc.ts";
+import { malformed } from "./http.ts";
+import { CallReverted, type EndpointProvider } from "./json_rpc.ts";
 import {
   addressWord,
   type Call,
+  callFor,
   decodeAggregate3,
   encodeAggregate3,
   multicall3CodeHash,
+  outcomeOf,
   selectors,
+  wordOf,
 } from "./multicall3.ts";
-import type { Outcome, Row, Sighting } from "./sighting.ts";
-
-export interface Route {
-  /** Rows one request can hold. */
-  maxRows: number;
-  /** Whether rows of several token contracts may share a request without harming each other. */
-  sandboxed: boolean;
-  /** Reads at `blockTag`, giving each balanceOf `allowance` gas where the route can say so. */
-  read(
-    provider: EndpointProvider,
-    rows: Row[],
-    options: { blockTag: string; allowance: number },
-  ): Promise<Sighting>;
-}
+import type { Route } from "./session.ts";
+import type { Outcome, Row } from "./sighting.ts";
 
 /** balance_reader.yul as constructor code: needs no contract on the chain, and is a sandbox. */
-export const constructorRoute: Route = {
+export const constructorRoute: Route<EndpointProvider> = {
   maxRows,
   sandboxed: true,
   async read(provider, rows, { blockTag, allowance }) {
@@ -46,7 +38,7 @@ export const constructorRoute: Route = {
  * Multicall3 at `address`. A known code hash proves the canonical contract; at an address that the
  * operator chose (other builds, zkSync) any code is taken at their word.
  */
-export function multicallRoute(address: string, chosen: boolean): Route {
+export function multicallRoute(address: string, chosen: boolean): Route<EndpointProvider> {
   const target = address.slice(2);
   const checked = new Map<string, { hasArbSys: boolean }>();
   return {
@@ -61,7 +53,7 @@ export function multicallRoute(address: string, chosen: boolean): Route {
         { target, data: selectors.getBlockNumber },
         { target, data: selectors.getCurrentBlockTimestamp },
         ...found.hasArbSys ? [{ target: arbSys.slice(2), data: arbBlockNumber }] : [],
-        ...rows.map((row) => callOf(row, target)),
+        ...rows.map((row) => callFor(row, target)),
       ];
       const data = "0x" + encodeAggregate3(calls);
       const answer = await call(provider, { to: address, data }, blockTag);
@@ -73,7 +65,7 @@ export function multicallRoute(address: string, chosen: boolean): Route {
           chainId: chainId!,
           block: heads[3] ?? block!,
           timestamp: timestamp!,
-          outcomes: results.map(({ success, data }) => outcomeOf(success, data)),
+          outcomes: results.map(outcomeOf),
         };
       } catch {
         throw malformed(alias);
@@ -99,7 +91,7 @@ async function check(
 }
 
 /** One call per balance, in JSON-RPC batches pinned to one block, each with the chain id. */
-export const plainRoute: Route = {
+export const plainRoute: Route<EndpointProvider> = {
   maxRows: 50,
   sandboxed: true,
   async read(provider, rows, { blockTag }) {
@@ -122,7 +114,10 @@ async function plainRead(provider: EndpointProvider, row: Row, at: string): Prom
   }
   const data = "0x" + selectors.balanceOf + addressWord(row.owner);
   try {
-    return outcomeOf(true, await call(provider, { to: "0x" + row.token, data }, at));
+    return outcomeOf({
+      success: true,
+      data: await call(provider, { to: "0x" + row.token, data }, at),
+    });
   } catch (failure) {
     if (failure instanceof CallReverted) return { failed: "reverted", data: failure.data };
     throw failure;
@@ -136,24 +131,6 @@ export async function hasCode(provider: EndpointProvider, token: string, blockTa
 
 const arbSys = "0x0000000000000000000000000000000000000064";
 const arbBlockNumber = "a3b1b31d";
-
-function callOf({ token, owner }: Row, multicall: string): Call {
-  return token === undefined
-    ? { target: multicall, data: selectors.getEthBalance + addressWord(owner) }
-    : { target: token, data: selectors.balanceOf + addressWord(owner) };
-}
-
-function outcomeOf(success: boolean, data: string): Outcome {
-  if (success && data.length === 64) return { raw: BigInt("0x" + data) };
-  if (success) return { failed: "wrong length", length: data.length / 2 };
-  // Nothing said: a revert without a reason, or a call that was starved by those before it.
-  return data === "" ? { failed: "too little gas" } : { failed: "reverted", data };
-}
-
-function wordOf({ success, data }: { success: boolean; data: string }): bigint {
-  if (!success || data.length !== 64) throw new RangeError("a header read failed");
-  return BigInt("0x" + data);
-}
 
 async function call(
   provider: EndpointProvider,

@@ -39,3 +39,9 @@ export function aborted(): ChainFailure {
   const message = "the run was stopped before this balance was read";
   return new ChainFailure("aborted", message, { scope: "row" });
 }
+
+/** Not what the node's API may answer: another endpoint may do better. */
+export function malformed(alias: string): ChainFailure {
+  const message = `${alias} answered something other than was asked`;
+  return new ChainFailure("rpc_bad_response", message, { remedy: "elsewhere" });
+}

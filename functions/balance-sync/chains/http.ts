@@ -3,7 +3,7 @@ import { type Answer, exchange, type HttpRequest, type Node, nodesOf } from "./e
 import { aborted, ChainFailure } from "./failure.ts";
 
 export type { Answer, HttpRequest } from "./endpoint.ts";
-export { aborted, ChainFailure } from "./failure.ts";
+export { aborted, ChainFailure, malformed } from "./failure.ts";
 
 /** Rounds over the endpoints: the first, and two more for what only broke on the way. */
 const rounds = 3;

@@ -1,6 +1,6 @@
 /** JSON-RPC to one endpoint: ethers' provider on our own transport, with errors told apart. */
 import { JsonRpcApiProvider, type JsonRpcPayload, type JsonRpcResult, Network } from "ethers";
-import { ChainFailure, type Endpoint, jsonOf, parseJson } from "./http.ts";
+import { ChainFailure, type Endpoint, jsonOf, malformed, parseJson } from "./http.ts";
 
 /** The chain id is proven by every read itself, so ethers is told one and never asks. */
 const network = new Network("any EVM chain", 0n);
@@ -44,12 +44,6 @@ export class CallReverted extends ChainFailure {
   constructor(message: string, readonly data: string) {
     super("call_reverted", message, { scope: "row" });
   }
-}
-
-/** Not what JSON-RPC may answer: another endpoint may do better. */
-export function malformed(alias: string): ChainFailure {
-  const message = `${alias} answered something other than was asked`;
-  return new ChainFailure("rpc_bad_response", message, { remedy: "elsewhere" });
 }
 
 /** Some nodes send their JSON-RPC error with a status of 400 or 500. */

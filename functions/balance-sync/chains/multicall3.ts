@@ -4,6 +4,8 @@
  * isolate has 2 s of CPU; tests hold it against ethers, which also decodes more than is sound.
  */
 
+import type { Outcome, Row } from "./sighting.ts";
+
 /** Where it lies on 250 chains; its key is public, so code at this address proves nothing by itself. */
 export const multicall3Address = "0xca11bde05977b3631167028862be2a173976ca11";
 
@@ -83,6 +85,27 @@ export function decodeAggregate3(answer: string, count: number): CallResult[] {
     throw new RangeError("aggregate3 answered trailing bytes");
   }
   return results;
+}
+
+/** The call that reads a row's balance; Multicall3 itself, at `multicall`, knows the native ones. */
+export function callFor({ token, owner }: Row, multicall: string): Call {
+  return token === undefined
+    ? { target: multicall, data: selectors.getEthBalance + addressWord(owner) }
+    : { target: token, data: selectors.balanceOf + addressWord(owner) };
+}
+
+/** What such a call says of the row. Only one whole word is a balance. */
+export function outcomeOf({ success, data }: CallResult): Outcome {
+  if (success && data.length === 64) return { raw: BigInt("0x" + data) };
+  if (success) return { failed: "wrong length", length: data.length / 2 };
+  // Nothing said: a revert without a reason, or a call that was starved by those before it.
+  return data === "" ? { failed: "too little gas" } : { failed: "reverted", data };
+}
+
+/** The number that a header call answered. */
+export function wordOf({ success, data }: CallResult): bigint {
+  if (!success || data.length !== 64) throw new RangeError("a header read failed");
+  return BigInt("0x" + data);
 }
 
 const atWord1 = word(32);

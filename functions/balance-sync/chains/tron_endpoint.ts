@@ -1,6 +1,6 @@
 /** What one endpoint of java-tron says, asked through TronWeb and believed only in its exact shape. */
 import { providers, TronWeb } from "tronweb";
-import { type Answer, ChainFailure, type Endpoint, jsonOf } from "./http.ts";
+import { type Answer, ChainFailure, type Endpoint, jsonOf, malformed } from "./http.ts";
 
 /** `wallet` is the head, `walletsolidity` the last block that can no longer be undone. */
 export type Side = "wallet" | "walletsolidity";
@@ -178,11 +178,6 @@ function errorOf(text: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-export function malformed(alias: string): ChainFailure {
-  const message = `${alias} answered something else than the API promises`;
-  return new ChainFailure("rpc_bad_response", message, { remedy: "elsewhere" });
 }
 
 function isObject(value: unknown): value is Json {

@@ -1,35 +1,32 @@
 /** The three ways to read many balances on TRON, from the best to the last resort. */
-import { callData, decodeAnswer, encodeQuestion } from "./balance_reader.ts";
-import { ChainFailure } from "./http.ts";
+import { callData, decodeAnswer, encodeQuestion, maxRows } from "./balance_reader.ts";
+import { ChainFailure, malformed } from "./http.ts";
 import {
   addressWord,
   type Call,
+  callFor,
   decodeAggregate3,
   encodeAggregate3,
+  outcomeOf,
   selectors,
+  wordOf,
 } from "./multicall3.ts";
-import type { Outcome, Row, Sighting } from "./sighting.ts";
-import { type CallResult, malformed, type TronEndpoint } from "./tron_endpoint.ts";
+import type { Route } from "./session.ts";
+import type { Outcome, Row } from "./sighting.ts";
+import type { CallResult, TronEndpoint } from "./tron_endpoint.ts";
 
-export interface Route {
-  /** Rows one request may hold, where the operator does not say. */
-  maxRows: number;
-  /** Whether rows of several token contracts may share a request without harming each other. */
-  sandboxed: boolean;
-  /** Reads with `allowance` energy for each balanceOf, where the route can say so. */
-  read(node: TronEndpoint, rows: Row[], allowance: number): Promise<Sighting>;
-}
+/** A public node gives one constant call 80 ms of CPU, looked at between any two opcodes. */
+export const callsPerRequest = 50;
 
 /**
  * balance_reader.yul as constructor code, which java-tron runs when a constant call names no contract
  * (its documents use that to estimate a deployment). Needs no contract on the chain, is a sandbox,
  * and its answer proves itself.
  */
-export const constructorRoute: Route = {
-  // 80 ms of CPU is what a public node gives one constant call, checked at every opcode.
-  maxRows: 50,
+export const constructorRoute: Route<TronEndpoint> = {
+  maxRows,
   sandboxed: true,
-  async read(node, rows, allowance) {
+  async read(node, rows, { allowance }) {
     const question = encodeQuestion(rows, allowance);
     const answer = dataOf(await node.call(undefined, callData(question)), node);
     // A node that takes no constructor code answers with nothing.
@@ -43,23 +40,27 @@ export const constructorRoute: Route = {
 };
 
 /** Multicall3, 40 hexadecimal digits of address; header and balances in one request. */
-export function multicallRoute(address: string): Route {
+export function multicallRoute(address: string): Route<TronEndpoint> {
   const header: Call[] = [
     { target: address, data: selectors.getChainId },
     { target: address, data: selectors.getBlockNumber },
     { target: address, data: selectors.getCurrentBlockTimestamp },
   ];
   return {
-    maxRows: 50 - header.length,
+    maxRows: callsPerRequest - header.length,
     sandboxed: false,
     async read(node, rows) {
-      const calls = [...header, ...rows.map((row) => callOf(row, address))];
+      const calls = [...header, ...rows.map((row) => callFor(row, address))];
       const answer = dataOf(await node.call(address, encodeAggregate3(calls)), node);
       try {
         const results = decodeAggregate3(answer, calls.length);
         const [chainId, block, timestamp] = results.splice(0, header.length).map(wordOf);
-        const outcomes = results.map(({ success, data }) => outcomeOf(success, data));
-        return { chainId: chainId!, block: block!, timestamp: timestamp!, outcomes };
+        return {
+          chainId: chainId!,
+          block: block!,
+          timestamp: timestamp!,
+          outcomes: results.map(outcomeOf),
+        };
       } catch {
         throw malformed(node.alias);
       }
@@ -72,44 +73,36 @@ export function multicallRoute(address: string): Route {
  * the node is asked for its head before and after, and the lower number is claimed: each balance is
  * of that block or a later one. (A balancer could still hand a single read to a node further behind.)
  */
-export const singleRoute: Route = {
-  // All of it is one attempt at one endpoint, which has to end within three request timeouts.
-  maxRows: 10,
-  sandboxed: true,
-  async read(node, rows) {
-    const chainId = await node.chainId();
-    const before = await node.head();
-    const outcomes: Outcome[] = [];
-    for (const row of rows) outcomes.push(await singleRead(node, row));
-    const after = await node.head();
-    const { block, timestamp } = after.block < before.block ? after : before;
-    return { chainId, block, timestamp, outcomes };
-  },
-};
+export function singleRoute(): Route<TronEndpoint> {
+  const chainIds = new Map<string, bigint>();
+  return {
+    // All of it is one attempt at one endpoint, which has to end within three request timeouts.
+    maxRows: 10,
+    sandboxed: true,
+    async read(node, rows) {
+      const chainId = chainIds.get(node.alias) ?? await node.chainId();
+      chainIds.set(node.alias, chainId);
+      const before = await node.head();
+      const outcomes: Outcome[] = [];
+      for (const row of rows) outcomes.push(await singleRead(node, row));
+      const after = await node.head();
+      const { block, timestamp } = after.block < before.block ? after : before;
+      return { chainId, block, timestamp, outcomes };
+    },
+  };
+}
 
 async function singleRead(node: TronEndpoint, { token, owner }: Row): Promise<Outcome> {
   if (token === undefined) return { raw: await node.balanceOf(owner) };
   const result = await node.call(token, selectors.balanceOf + addressWord(owner));
-  if (!("failed" in result)) return outcomeOf(true, result.data);
+  if (!("failed" in result)) return outcomeOf({ success: true, data: result.data });
   return result.failed === "exhausted" ? { failed: "too little gas" } : result;
 }
 
-function callOf({ token, owner }: Row, multicall: string): Call {
-  return token === undefined
-    ? { target: multicall, data: selectors.getEthBalance + addressWord(owner) }
-    : { target: token, data: selectors.balanceOf + addressWord(owner) };
-}
-
-function outcomeOf(success: boolean, data: string): Outcome {
-  if (success && data.length === 64) return { raw: BigInt(`0x${data}`) };
-  if (success) return { failed: "wrong length", length: data.length / 2 };
-  // Nothing said: a revert without a reason, or a call that was starved by those before it.
-  return data === "" ? { failed: "too little gas" } : { failed: "reverted", data };
-}
-
-function wordOf({ success, data }: { success: boolean; data: string }): bigint {
-  if (!success || data.length !== 64) throw new RangeError("a header read failed");
-  return BigInt(`0x${data}`);
+/** Whether there is a contract, which an empty answer inside an aggregate does not say. */
+export async function hasCode(node: TronEndpoint, token: string): Promise<boolean> {
+  const result = await node.call(token, selectors.balanceOf + addressWord(""));
+  return !("failed" in result && result.failed === "no code");
 }
 
 /** What a request for many balances gave back, or why it gave none of them. */

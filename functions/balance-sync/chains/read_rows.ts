@@ -1,6 +1,6 @@
 /** From rows to results: grouped, asked for, and split until no row suffers for another one. */
 import type { ReadError, ReadResult } from "./adapter.ts";
-import { RouteChanged, type Session } from "./evm_session.ts";
+import { RouteChanged, type Session } from "./session.ts";
 import { aborted, ChainFailure } from "./http.ts";
 import { revertReason } from "./revert_reason.ts";
 import type { Outcome, Row } from "./sighting.ts";

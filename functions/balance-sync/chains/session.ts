@@ -1,10 +1,32 @@
 /** One chain for the length of one run: its nodes, the way to read it, and what tells it apart. */
 import type { Chain } from "./adapter.ts";
-import { constructorRoute, hasCode, multicallRoute, plainRoute, type Route } from "./evm_routes.ts";
-import { ChainFailure, type Endpoint, openTransport, setting } from "./http.ts";
-import { EndpointProvider, malformed } from "./json_rpc.ts";
-import { multicall3Address } from "./multicall3.ts";
+import { ChainFailure, type Endpoint, malformed, openTransport, setting } from "./http.ts";
 import type { Row, Sighting } from "./sighting.ts";
+
+/** One way to read many balances from a node. */
+export interface Route<Node> {
+  /** Rows one request can hold. */
+  maxRows: number;
+  /** Whether rows of several token contracts may share a request without harming each other. */
+  sandboxed: boolean;
+  /** Reads at `blockTag`, giving each balanceOf `allowance` gas where the route can say so. */
+  read(
+    node: Node,
+    rows: Row[],
+    options: { blockTag: string; allowance: number },
+  ): Promise<Sighting>;
+}
+
+/** What a family knows about its nodes. */
+export interface Access<Node> {
+  connect(endpoint: Endpoint): Node;
+  /** The best way first. */
+  routes: Route<Node>[];
+  /** Whether there is code at a token's address; for the routes that only see "nothing". */
+  hasCode(node: Node, token: string, blockTag: string): Promise<boolean>;
+  /** Rows to put into one request, unless the chain's settings say otherwise. */
+  rowsPerRequest: number;
+}
 
 /**
  * An answer this much older than another of the same run comes from a node that lags behind. Nodes
@@ -16,7 +38,7 @@ const staleSeconds = 120n;
 export interface Session {
   readonly rpcCalls: number;
   /** The way it is read at present. */
-  readonly route: Route;
+  readonly route: Pick<Route<unknown>, "maxRows" | "sandboxed">;
   /** Rows to put into one request; learns from requests that were too large. */
   rowsPerRequest: number;
   /**
@@ -33,17 +55,17 @@ export interface Session {
 export class RouteChanged extends Error {}
 
 /** Throws a ChainFailure when the chain's settings are no good. */
-export function openSession(chain: Chain): Session {
+export function openSession<Node>(chain: Chain, access: Access<Node>): Session {
   const { settings } = chain;
+  const { routes } = access;
   const transport = openTransport(chain);
   const blockTag = blockTagOf(settings.block_tag);
-  const routes = routesOf(settings.multicall_address);
   let expectedChainId = chainIdOf(settings.evm_chain_id);
   let latest = 0n;
   let current = 0;
   let changing: Promise<void> | undefined;
 
-  const ask = (route: Route, rows: Row[], allowance: number, signal: AbortSignal) =>
+  const ask = (route: Route<Node>, rows: Row[], allowance: number, signal: AbortSignal) =>
     transport.run(async (endpoint) => {
       const sighting = await attempt(
         endpoint,
@@ -52,6 +74,15 @@ export function openSession(chain: Chain): Session {
       accept(sighting, endpoint);
       return sighting;
     }, signal);
+
+  /** What is done to one node; an error that is not ours is an answer nobody foresaw. */
+  async function attempt<T>(endpoint: Endpoint, use: (node: Node) => Promise<T>): Promise<T> {
+    try {
+      return await use(access.connect(endpoint));
+    } catch (failure) {
+      throw failure instanceof ChainFailure ? failure : malformed(endpoint.alias);
+    }
+  }
 
   function accept({ chainId, timestamp }: Sighting, { alias }: Endpoint) {
     expectedChainId ??= chainId;
@@ -67,7 +98,7 @@ export function openSession(chain: Chain): Session {
   }
 
   /** Whether a request without rows is answered: then a refusal was about the rows. */
-  async function works(route: Route, signal: AbortSignal): Promise<boolean> {
+  async function works(route: Route<Node>, signal: AbortSignal): Promise<boolean> {
     try {
       await ask(route, [], 0, signal);
       return true;
@@ -89,7 +120,12 @@ export function openSession(chain: Chain): Session {
   }
 
   return {
-    rowsPerRequest: setting("calls_per_request", settings.calls_per_request, 250, 1000),
+    rowsPerRequest: setting(
+      "calls_per_request",
+      settings.calls_per_request,
+      access.rowsPerRequest,
+      1000,
+    ),
     get rpcCalls() {
       return transport.rpcCalls;
     },
@@ -112,33 +148,10 @@ export function openSession(chain: Chain): Session {
     },
     hasCode: (token, signal) =>
       transport.run(
-        (endpoint) => attempt(endpoint, (node) => hasCode(node, token, blockTag)),
+        (endpoint) => attempt(endpoint, (node) => access.hasCode(node, token, blockTag)),
         signal,
       ),
   };
-}
-
-/** What a route does to one endpoint; an error that is not ours is an answer nobody foresaw. */
-async function attempt<T>(endpoint: Endpoint, use: (node: EndpointProvider) => Promise<T>) {
-  try {
-    return await use(new EndpointProvider(endpoint));
-  } catch (failure) {
-    throw failure instanceof ChainFailure ? failure : malformed(endpoint.alias);
-  }
-}
-
-/**
- * Constructor code first: it is the only way that is a sandbox, and it needs nothing on the chain. A
- * Multicall3 that the operator names goes before it, because they know their chain.
- */
-function routesOf(multicallAddress: string | undefined): Route[] {
-  if (multicallAddress === undefined || multicallAddress === null) {
-    return [constructorRoute, multicallRoute(multicall3Address, false), plainRoute];
-  }
-  if (!/^0x[0-9a-f]{40}$/i.test(multicallAddress)) {
-    throw new ChainFailure("invalid_chain_settings", "multicall_address must be an EVM address");
-  }
-  return [multicallRoute(multicallAddress.toLowerCase(), true), constructorRoute, plainRoute];
 }
 
 function blockTagOf(tag: string | undefined): string {
