@@ -92,7 +92,7 @@ begin
         -- By id, since cron.unschedule(name) raises where there is no such job. One at a time, lest
         -- the job somebody else is just removing be found here and missed there.
         perform pg_advisory_xact_lock(hashtext('balance_sync.unschedule'));
-        select count(cron.unschedule(j.jobid))
+        select count(cron.unschedule(j.jobid))::integer
         into removed
         from cron.job as j
         where j.jobname in ('balance-sync', 'balance-sync-prune')

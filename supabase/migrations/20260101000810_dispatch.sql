@@ -23,8 +23,8 @@ declare
     lease interval := (select make_interval(secs => s.lock_seconds) from balance_sync.settings as s);
     must_have_started timestamptz := now() - interval '2 minutes';
     oldest timestamptz;
-    accepted bigint[] := '{}';
-    unsent bigint[] := '{}';
+    accepted bigint[] := array[]::bigint[];
+    unsent bigint[] := array[]::bigint[];
 begin
     update balance_sync.runs as r
     set ended_at = now(), stopped_because = 'lost', error = 'no_heartbeat'
@@ -109,7 +109,7 @@ as $$
 declare
     due integer;
 begin
-    select count(*)
+    select count(*)::integer
     into due
     from (
         (
@@ -140,7 +140,7 @@ begin
         limit backlog.stop_at
     ) as b;
 
-    return greatest(due, least(1, (select count(*) from balance_sync.unparking)));
+    return greatest(due, (select count(*)::integer from (select from balance_sync.unparking limit 1) as u));
 end
 $$;
 
@@ -192,8 +192,8 @@ security definer
 set search_path = ''
 as $$
 declare
-    batches_per_run constant integer := 30;
     settings balance_sync.settings;
+    rows_per_run integer;
     live integer;
     wanted integer;
     url text;
@@ -206,7 +206,7 @@ begin
     perform balance_sync.end_lost_runs();
 
     select * into strict settings from balance_sync.settings;
-    select count(*)
+    select count(*)::integer
     into live
     from balance_sync.runs as r
     where r.ended_at is null
@@ -215,10 +215,8 @@ begin
         return 0;
     end if;
 
-    wanted := ceil(
-        balance_sync.backlog(batches_per_run * settings.batch_size * settings.max_parallel_runs)::numeric
-        / (batches_per_run * settings.batch_size)
-    ) - live;
+    rows_per_run := 30 * settings.batch_size;
+    wanted := ceil(balance_sync.backlog(rows_per_run * settings.max_parallel_runs)::numeric / rows_per_run)::integer - live;
     if wanted <= 0 or cardinality(balance_sync.dispatch_problems()) > 0 then
         return 0;
     end if;

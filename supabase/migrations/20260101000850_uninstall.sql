@@ -21,6 +21,7 @@ as $$
 declare
     found record;
     dependents text;
+    history regclass := to_regclass('supabase_migrations.schema_migrations');
 begin
     perform balance_sync.unschedule();
 
@@ -85,12 +86,11 @@ begin
     if to_regclass('vault.secrets') is not null then
         delete from vault.secrets as s where s.name in ('balance_sync_url', 'balance_sync_secret');
     end if;
-    if to_regclass('supabase_migrations.schema_migrations') is not null then
-        execute $history$
-            delete from supabase_migrations.schema_migrations as m
-            where m.version between '20260101000100' and '20260101000999'
-              and array_to_string(m.statements, ' ') like '%balance_sync%'
-        $history$;
+    if history is not null then
+        execute format(
+            'delete from %s as m where m.version between %L and %L and array_to_string(m.statements, %L) like %L',
+            history, '20260101000100', '20260101000999', ' ', '%balance_sync%'
+        );
     end if;
 
     -- The functions it owns, and what it was granted.
