@@ -137,7 +137,7 @@ function decode(decoder: TextDecoder, alias: string, part?: Uint8Array<ArrayBuff
   }
 }
 
-/** Null for a missing header and for a date: a node's clock is not ours to compare with. */
+/** Undefined for a missing header, and for a date: a node's clock is not ours to compare with. */
 function secondsOf(retryAfter: string | null): number | undefined {
   return retryAfter !== null && /^\d{1,9}$/.test(retryAfter.trim())
     ? Number(retryAfter)
