@@ -1,44 +1,5 @@
--- What stands behind a claim: what a balance row points at, dealing rows into lanes, parking rows
--- that cannot be synced and making them due again when the cause is mended.
-
-
--- Every balance row with what it takes to read it, and why it cannot be read if it cannot.
--- row_at is the row's ctid: a caller that has locked the row finds it again without an index.
-create view balance_sync.targets as
-select
-    b.ctid as row_at,
-    b.id,
-    b.wallet_id,
-    b.asset_on_chain_id,
-    a.chain_id,
-    a.asset_id,
-    a.is_native,
-    nullif(a.contract_address, '') as contract_address,
-    a.decimals,
-    w.address,
-    case
-        when a.id is null then 'asset_missing'
-        when c.id is null then 'chain_missing'
-        when c.is_active is not true then 'chain_inactive'
-        when a.is_active is not true then 'asset_inactive'
-        when w.address is null then 'address_missing'
-        when w.address <> w.other_address then 'ambiguous_address'
-        when a.is_native is not true and coalesce(a.contract_address, '') = '' then 'missing_contract_address'
-    end as parked_because
-from public.wallet_balances as b
-left join public.asset_on_chain as a on a.id = b.asset_on_chain_id
-left join public.chains as c on c.id = a.chain_id
-left join lateral (
-    select min(s.address) as address, max(s.address) as other_address
-    from balance_sync.wallet_addresses as s
-    where s.wallet_id = b.wallet_id
-      and s.chain_id = a.chain_id
-      and s.address <> ''
-) as w on true;
-
-comment on view balance_sync.targets is 'wallet_balances with address, asset and chain; parked_because is null where the row can be synced.';
-
-grant select on balance_sync.targets to balance_sync_worker;
+-- What stands behind a claim: dealing rows into lanes, parking rows that cannot be synced and making
+-- them due again when the cause is mended.
 
 
 -- Parks rows that cannot be synced. Parking must not race with the mending of its cause: whoever
@@ -78,8 +39,8 @@ begin
             when 'ambiguous_address' then 'expected one active address of the wallet on its chain, found several'
             when 'missing_contract_address' then 'expected asset_on_chain.contract_address for a token, found none'
         end,
-        last_error_at = now(),
-        last_processed_at = now()
+        last_processed_at = now(),
+        last_error_at = now()
     from balance_sync.targets as t
     where b.id = any (park.wallet_balance_ids)
       and t.id = b.id
@@ -346,27 +307,6 @@ begin
 end
 $$;
 
--- An address concerns few rows, so they are made due in the same transaction.
-create function balance_sync.user_wallet_addresses_changed()
-returns trigger
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    lock table balance_sync.unparking in row exclusive mode;
-    update public.wallet_balances as b
-    set next_sync_at = now()
-    from changed as c
-    join public.asset_on_chain as a on a.chain_id = c.chain_id
-    where b.asset_on_chain_id = a.id
-      and b.wallet_id = c.wallet_id
-      and b.next_sync_at is null;
-    return null;
-end
-$$;
-
 -- A row that is pointed at another wallet or asset is dealt anew and due. It also loses its lease:
 -- what a worker is reading just now belongs to the old wallet.
 create function balance_sync.wallet_balances_repointed()
@@ -387,57 +327,53 @@ begin
 end
 $$;
 
-create trigger balance_sync_asset_on_chain_inserted
-    after insert on public.asset_on_chain
-    referencing new table as changed
-    for each statement execute function balance_sync.asset_on_chain_changed();
+-- The triggers that notice a change; those of the addresses belong to use_address_source(). What is
+-- missing or disabled is found by diagnose().
+create function balance_sync.wanted_triggers()
+returns table (trigger_name text, on_table text, definition text)
+language sql
+immutable
+set search_path = ''
+as $$
+    select
+        'balance_sync_' || w.name,
+        w.on_table,
+        format(
+            'create trigger %s %s on %s %s execute function balance_sync.%s();',
+            'balance_sync_' || w.name, w.event, w.on_table, w.scope, w.calls
+        )
+    from (values
+        ('asset_on_chain_inserted', 'after insert', 'public.asset_on_chain',
+            'referencing new table as changed for each statement', 'asset_on_chain_changed'),
+        ('asset_on_chain_updated', 'after update', 'public.asset_on_chain',
+            'referencing new table as changed for each statement', 'asset_on_chain_changed'),
+        ('asset_on_chain_moved', 'after update of chain_id', 'public.asset_on_chain',
+            'for each row when (new.chain_id is distinct from old.chain_id)', 'asset_on_chain_moved'),
+        ('chains_inserted', 'after insert', 'public.chains',
+            'referencing new table as changed for each statement', 'chains_changed'),
+        ('chains_updated', 'after update', 'public.chains',
+            'referencing new table as changed for each statement', 'chains_changed'),
+        ('chain_settings_inserted', 'after insert', 'balance_sync.chain_settings',
+            'referencing new table as changed for each statement', 'chain_settings_changed'),
+        ('chain_settings_updated', 'after update', 'balance_sync.chain_settings',
+            'referencing new table as changed for each statement', 'chain_settings_changed'),
+        ('wallet_balances_repointed', 'before update of wallet_id, asset_on_chain_id', 'public.wallet_balances',
+            'for each row when (new.wallet_id is distinct from old.wallet_id or new.asset_on_chain_id is distinct from old.asset_on_chain_id)',
+            'wallet_balances_repointed')
+    ) as w (name, event, on_table, scope, calls)
+$$;
 
-create trigger balance_sync_asset_on_chain_updated
-    after update on public.asset_on_chain
-    referencing new table as changed
-    for each statement execute function balance_sync.asset_on_chain_changed();
+revoke all on function balance_sync.wanted_triggers() from public, anon, authenticated, service_role;
 
-create trigger balance_sync_asset_on_chain_moved
-    after update of chain_id on public.asset_on_chain
-    for each row
-    when (new.chain_id is distinct from old.chain_id)
-    execute function balance_sync.asset_on_chain_moved();
-
-create trigger balance_sync_chains_inserted
-    after insert on public.chains
-    referencing new table as changed
-    for each statement execute function balance_sync.chains_changed();
-
-create trigger balance_sync_chains_updated
-    after update on public.chains
-    referencing new table as changed
-    for each statement execute function balance_sync.chains_changed();
-
-create trigger balance_sync_chain_settings_inserted
-    after insert on balance_sync.chain_settings
-    referencing new table as changed
-    for each statement execute function balance_sync.chain_settings_changed();
-
-create trigger balance_sync_chain_settings_updated
-    after update on balance_sync.chain_settings
-    referencing new table as changed
-    for each statement execute function balance_sync.chain_settings_changed();
-
-create trigger balance_sync_user_wallet_addresses_inserted
-    after insert on public.user_wallet_addresses
-    referencing new table as changed
-    for each statement execute function balance_sync.user_wallet_addresses_changed();
-
-create trigger balance_sync_user_wallet_addresses_updated
-    after update on public.user_wallet_addresses
-    referencing new table as changed
-    for each statement execute function balance_sync.user_wallet_addresses_changed();
-
-create trigger balance_sync_wallet_balances_repointed
-    before update of wallet_id, asset_on_chain_id on public.wallet_balances
-    for each row
-    when (new.wallet_id is distinct from old.wallet_id or new.asset_on_chain_id is distinct from old.asset_on_chain_id)
-    execute function balance_sync.wallet_balances_repointed();
+do $$
+declare
+    wanted record;
+begin
+    for wanted in select * from balance_sync.wanted_triggers() loop
+        execute wanted.definition;
+    end loop;
+end
+$$;
 
 
 -- A secret of the project's Vault by name; null where it does not exist. Runs as the owner of the
@@ -478,8 +414,7 @@ begin
         'balance_sync.park(uuid[])', 'balance_sync.deal_lanes(integer)', 'balance_sync.unpark(integer)',
         'balance_sync.request_unparking(uuid[])', 'balance_sync.asset_on_chain_changed()',
         'balance_sync.asset_on_chain_moved()', 'balance_sync.chains_changed()',
-        'balance_sync.chain_settings_changed()', 'balance_sync.user_wallet_addresses_changed()',
-        'balance_sync.wallet_balances_repointed()'
+        'balance_sync.chain_settings_changed()', 'balance_sync.wallet_balances_repointed()'
     ]::regprocedure[]
     loop
         execute format('revoke all on function %s from public, anon, authenticated, service_role', owned);
@@ -489,3 +424,11 @@ end
 $$;
 
 revoke create on schema balance_sync from balance_sync_worker;
+
+
+-- From here on addresses have a source, and rows have targets.
+do $$
+begin
+    perform balance_sync.use_address_source(balance_sync.detect_address_source());
+end
+$$;
