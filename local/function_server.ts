@@ -14,9 +14,10 @@ export interface FunctionServer extends AsyncDisposable {
 export async function startFunction(
   env: Record<string, string>,
   onLog: (line: string) => void = () => {},
+  entrypoint = ENTRYPOINT,
 ): Promise<FunctionServer> {
   const child = startChild(Deno.execPath(), {
-    args: ["run", "--allow-net", "--allow-env", "--allow-sys", ENTRYPOINT.href],
+    args: ["run", "--allow-net", "--allow-env", "--allow-sys", entrypoint.href],
     clearEnv: true,
     env: { ...inherited(), ...env, DENO_SERVE_ADDRESS: "tcp:127.0.0.1:0", NO_COLOR: "1" },
   });

@@ -34,12 +34,17 @@ export interface StackOptions {
   env?: Record<string, string>;
   /** What the function writes, line by line. */
   onLog?: (line: string) => void;
+  /** How many processes of the function there are; requests go to them in turn. Default 1. */
+  functions?: number;
+  /** What they run instead of the function's index.ts. */
+  entrypoint?: URL;
 }
 
 /** Starts the stack, migrated and empty; disposing ends every process of it. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const databaseUrl = options.databaseUrl ?? Deno.env.get("BALANCE_SYNC_DATABASE_URL");
   await using parts = new AsyncDisposableStack();
+  let served = 0;
 
   // The front door opens first, for the function is told its address; whoever knocks early waits.
   const door = Deno.serve(
@@ -48,7 +53,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       const { pathname } = new URL(request.url);
       if (pathname.startsWith("/rest/v1/")) return (await opening).dataApi(request);
       if (/^\/functions\/v1\/balance-sync(\/|$)/.test(pathname)) {
-        return await forward(request, (await starting).url);
+        const functions = await starting;
+        return await forward(request, functions[served++ % functions.length]!.url);
       }
       return Response.json({ message: "no Route matched with those values" }, { status: 404 });
     },
@@ -59,14 +65,20 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
   const opening = openDatabase(LOCAL_KEYS, databaseUrl);
   disposeOnceThere(parts, opening);
-  const starting = startFunction({
+  const env = {
     SUPABASE_URL: url,
     SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: LOCAL_KEYS.publishableKey }),
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: LOCAL_KEYS.secretKey }),
     BALANCE_SYNC_SECRET: LOCAL_KEYS.syncSecret,
     ...options.env,
-  }, options.onLog);
-  disposeOnceThere(parts, starting);
+  };
+  const starting = Promise.all(
+    Array.from({ length: options.functions ?? 1 }, () => {
+      const one = startFunction(env, options.onLog, options.entrypoint);
+      disposeOnceThere(parts, one);
+      return one;
+    }),
+  );
 
   const [{ sql }] = await Promise.all([opening, starting]);
   await keepInVault(sql, functionUrl);
