@@ -85,9 +85,8 @@ export function rpcFailure(error: unknown, alias: string): ChainFailure {
   }
   if (
     code === -32001 || code === -32002 ||
-    /(header|block|state|trie node|resource) .*(not|un)|missing trie node|pruned|outofrange/.test(
-      words,
-    )
+    /(header|block|state|resource).*(not (found|available)|unavailable|missing)/.test(words) ||
+    /(missing|unknown) (trie node|header|block|state)|pruned|blockoutofrange/.test(words)
   ) {
     const message = `${said}: it has not got the block it was asked about`;
     return new ChainFailure("rpc_bad_response", message, { remedy: "retry" });
