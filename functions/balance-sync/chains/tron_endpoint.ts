@@ -11,7 +11,9 @@ export type CallResult =
   | { failed: "reverted"; data: string }
   | { failed: "no code" }
   /** CPU time, energy or memory ran out, and with it every call the request held. */
-  | { failed: "exhausted" };
+  | { failed: "exhausted" }
+  /** The node would not run it: another way of asking may suit it. */
+  | { failed: "refused" };
 
 type Json = Record<string, unknown>;
 
@@ -63,6 +65,10 @@ export class TronEndpoint {
 
   #failureOf(code: string, message: string): CallResult {
     if (message === "Smart contract is not exist.") return { failed: "no code" };
+    if (message === "this node does not support constant") {
+      const message = `${this.alias} does not run constant calls`;
+      throw new ChainFailure("rpc_bad_response", message, { remedy: "out" });
+    }
     if (/Program\$(OutOf\w+|JVMStackOverFlow)Exception/.test(message)) {
       return { failed: "exhausted" };
     }
@@ -70,11 +76,7 @@ export class TronEndpoint {
     if (code === "OTHER_ERROR" && /Program\$\w+Exception/.test(message)) {
       return { failed: "reverted", data: "" };
     }
-    throw new ChainFailure(
-      "rpc_bad_response",
-      `${this.alias} refused a constant call: ${named(code)}`,
-      { remedy: "elsewhere" },
-    );
+    return { failed: "refused" };
   }
 
   /**
@@ -89,7 +91,7 @@ export class TronEndpoint {
         : trx.getAccount(`41${owner}`)) as unknown as Json;
     if (Object.keys(account).length === 0) return 0n;
     if (account.address !== `41${owner}`) throw malformed(this.alias);
-    return integer(account.balance ?? 0, this.alias);
+    return this.#integer(account, "balance");
   }
 
   /** The number of the newest block, and its time in seconds. */
@@ -101,11 +103,11 @@ export class TronEndpoint {
         : trx.getConfirmedCurrentBlock()) as unknown as Json;
     const raw = isObject(block_header) ? block_header.raw_data : undefined;
     if (!isObject(raw)) throw malformed(this.alias);
-    const block = integer(raw.number ?? 0, this.alias);
+    const block = this.#integer(raw, "number");
     if (BigInt(`0x${blockId(blockID, this.alias).slice(0, 16)}`) !== block) {
       throw malformed(this.alias);
     }
-    return { block, timestamp: integer(raw.timestamp ?? 0, this.alias) / 1000n };
+    return { block, timestamp: this.#integer(raw, "timestamp") / 1000n };
   }
 
   /** As CHAINID answers it on TRON: the last 4 bytes of the genesis block's id. */
@@ -118,6 +120,17 @@ export class TronEndpoint {
     const id = blockId(blockID, this.alias);
     if (!id.startsWith("0".repeat(16))) throw malformed(this.alias);
     return BigInt(`0x${id.slice(-8)}`);
+  }
+
+  /** int64 of proto3's JSON: a bare number, which parseJson keeps exact, and absent when it is zero. */
+  #integer(object: Json, field: string): bigint {
+    const value = field in object ? object[field] : 0;
+    if (
+      typeof value === "bigint" ? value < 0n : !Number.isSafeInteger(value) || value as number < 0
+    ) {
+      throw malformed(this.alias);
+    }
+    return BigInt(value as bigint | number);
   }
 }
 
@@ -190,18 +203,6 @@ function textOf(message: unknown): string {
   if (typeof message !== "string" || !/^(?:[0-9a-f]{2})+$/.test(message)) return "unreadable";
   const bytes = Uint8Array.from(message.match(/../g) ?? [], (byte) => parseInt(byte, 16));
   return new TextDecoder().decode(bytes);
-}
-
-/** The node's word for a failure, if it is one of java-tron's. */
-function named(code: string): string {
-  return /^[A-Z_]{1,40}$/.test(code) ? code : "unknown code";
-}
-
-/** int64 of proto3's JSON: a bare number, which parseJson keeps exact. */
-function integer(value: unknown, alias: string): bigint {
-  const exact = typeof value === "bigint" || Number.isSafeInteger(value);
-  if (!exact || (value as bigint | number) < 0) throw malformed(alias);
-  return BigInt(value as bigint | number);
 }
 
 function blockId(value: unknown, alias: string): string {

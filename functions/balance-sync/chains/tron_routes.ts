@@ -30,7 +30,7 @@ export const constructorRoute: Route<TronEndpoint> = {
     const question = encodeQuestion(rows, allowance);
     const answer = dataOf(await node.call(undefined, callData(question)), node);
     // A node that takes no constructor code answers with nothing.
-    if (answer === "") throw verdict(node, "gave no answer to constructor code");
+    if (answer === "") throw verdict(node, "answered constructor code with nothing");
     try {
       return await decodeAnswer(answer, question);
     } catch {
@@ -96,7 +96,9 @@ async function singleRead(node: TronEndpoint, { token, owner }: Row): Promise<Ou
   if (token === undefined) return { raw: await node.balanceOf(owner) };
   const result = await node.call(token, selectors.balanceOf + addressWord(owner));
   if (!("failed" in result)) return outcomeOf({ success: true, data: result.data });
-  return result.failed === "exhausted" ? { failed: "too little gas" } : result;
+  if (result.failed === "exhausted") return { failed: "too little gas" };
+  if (result.failed === "refused") throw malformed(node.alias);
+  return result;
 }
 
 /** Whether there is a contract, which an empty answer inside an aggregate does not say. */
@@ -112,7 +114,7 @@ function dataOf(result: CallResult, node: TronEndpoint): string {
     const message = `${node.alias} ran out of CPU time or energy for the call`;
     throw new ChainFailure("out_of_gas", message);
   }
-  throw verdict(node, `has nothing there to answer: ${result.failed}`);
+  throw verdict(node, `answered a constant call with "${result.failed}"`);
 }
 
 /** This way of asking does not work here; another one may. */
