@@ -260,7 +260,7 @@ begin
         if wanted.name = 'wallet_balances' then
             drop policy if exists balance_sync_worker_writes on public.wallet_balances;
             create policy balance_sync_worker_writes on public.wallet_balances
-                for update to balance_sync_worker using (current_user = 'balance_sync_worker');
+                for update to balance_sync_worker using (true);
         end if;
     end loop;
 end

@@ -64,6 +64,7 @@ declare
     free_lanes integer;
     queue smallint[];
     next_lane smallint;
+    found_here tid[];
     taken tid[] := '{}';
 begin
     if not exists (select from balance_sync.lanes as l where l.part > 0) then
@@ -93,11 +94,7 @@ begin
             select l.lane
             from balance_sync.lanes as l
             left join balance_sync.chain_state as s on s.chain_id = l.chain_id
-            where (s.out_until is null or s.out_until <= now())
-              and exists (
-                  select from public.wallet_balances as b
-                  where b.sync_lane = l.lane and b.next_sync_at <= due_by
-              )
+            where s.out_until is null or s.out_until <= now()
             order by l.last_taken, l.lane
         );
         free_lanes := cardinality(queue);
@@ -111,11 +108,12 @@ begin
                     queue := queue || next_lane;
                     continue;
                 end if;
-                update balance_sync.lanes as l set last_taken = clock_timestamp() where l.lane = next_lane;
             end if;
             continue when not balance_sync.may_ask(next_lane, claim_id, lease_until);
 
-            taken := taken || array(
+            -- A lane is found empty here, by one look at its head. Looking into all of them first costs
+            -- 30 to 55 ms with 32 lanes and 16 workers, for what others have just taken is still there.
+            found_here := array(
                 select b.ctid
                 from public.wallet_balances as b
                 where b.sync_lane = next_lane
@@ -125,6 +123,11 @@ begin
                 limit lock_due.max_rows - cardinality(taken)
                 for update skip locked
             );
+            continue when cardinality(found_here) = 0;
+            taken := taken || found_here;
+            if place <= free_lanes then
+                update balance_sync.lanes as l set last_taken = clock_timestamp() where l.lane = next_lane;
+            end if;
         end loop;
 
         -- Others may hold all that is longest due: then whatever else is due will do.
@@ -460,13 +463,11 @@ begin
         failed = r.failed + excluded.failed,
         stale = r.stale + excluded.stale,
         lost = r.lost + excluded.lost,
-        released = r.released + excluded.released;
-
-    -- Presumed lost by dispatch(), but here it is.
-    update balance_sync.runs as r
-    set ended_at = null, stopped_because = null, error = null
-    where r.worker_id = note_run.worker_id
-      and r.stopped_because in ('lost', 'not_accepted', 'not_started');
+        released = r.released + excluded.released,
+        -- A run that dispatch() presumed lost, but here it is.
+        ended_at = case when r.stopped_because in ('lost', 'not_accepted', 'not_started') then null else r.ended_at end,
+        error = case when r.stopped_because in ('lost', 'not_accepted', 'not_started') then null else r.error end,
+        stopped_because = case when r.stopped_because in ('lost', 'not_accepted', 'not_started') then null else r.stopped_because end;
 end
 $$;
 

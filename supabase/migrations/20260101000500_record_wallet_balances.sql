@@ -204,6 +204,7 @@ as $$
 declare
     settings balance_sync.settings;
     given balance_sync.result[] := balance_sync.parse_results(record_wallet_balances.results);
+    held_at tid[];
     unknown uuid[];
     worker text;
     answered uuid[];
@@ -213,6 +214,17 @@ declare
     answer jsonb;
 begin
     select * into strict settings from balance_sync.settings;
+
+    -- Locked by a statement of its own: whoever had just been writing one of these rows (another
+    -- worker's column, say) has moved it, and only a later snapshot finds it where it is now.
+    held_at := array(
+        select b.ctid
+        from unnest(given) as g
+        join public.wallet_balances as b on b.id = g.id
+        where right(b.locked_by, 36) = record_wallet_balances.claim_id::text
+          and b.locked_until > now()
+        for update of b
+    );
 
     with held as materialized (
         select
@@ -232,12 +244,10 @@ begin
                     then 'invalid_decimals: expected asset_on_chain.decimals between 0 and 77, found ' || coalesce(a.decimals::text, 'null')
             end as error,
             b.on_chain_block > g.block as is_stale
-        from unnest(given) as g
-        join public.wallet_balances as b on b.id = g.id
+        from unnest(held_at) as h (row_at)
+        join public.wallet_balances as b on b.ctid = h.row_at
+        join unnest(given) as g on g.id = b.id
         left join public.asset_on_chain as a on a.id = b.asset_on_chain_id
-        where right(b.locked_by, 36) = record_wallet_balances.claim_id::text
-          and b.locked_until > now()
-        for update of b
     ),
     recorded as (
         update public.wallet_balances as b

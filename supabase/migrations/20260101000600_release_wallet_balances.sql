@@ -10,6 +10,7 @@ set search_path = ''
 set jit = off
 as $$
 declare
+    held_at tid[];
     released integer;
     worker text;
 begin
@@ -17,23 +18,25 @@ begin
         raise exception 'Cannot release wallet balances: expected a claim_id, found null' using errcode = '22023';
     end if;
 
-    with held as materialized (
-        select b.ctid as row_at, b.locked_by
+    -- Locked first, by a statement of its own: see record_wallet_balances.
+    held_at := array(
+        select b.ctid
         from public.wallet_balances as b
         where right(b.locked_by, 36) = release_wallet_balances.claim_id::text
           and b.locked_until > now()
           and (release_wallet_balances.wallet_balance_ids is null or b.id = any (release_wallet_balances.wallet_balance_ids))
         for update
-    ),
-    given_back as (
-        update public.wallet_balances as b
-        set processing_status = 'idle', locked_until = null, locked_by = null
-        from held
-        where b.ctid = held.row_at
-        returning 1
-    )
-    select (select count(*) from given_back), (select left(h.locked_by, -37) from held as h limit 1)
-    into released, worker;
+    );
+    select left(b.locked_by, -37)
+    into worker
+    from public.wallet_balances as b
+    where b.ctid = held_at[1];
+
+    update public.wallet_balances as b
+    set processing_status = 'idle', locked_until = null, locked_by = null
+    from unnest(held_at) as h (row_at)
+    where b.ctid = h.row_at;
+    get diagnostics released = row_count;
 
     -- A probe that gives its rows back has proved nothing: the next claim may try.
     update balance_sync.chain_state as s
