@@ -104,7 +104,7 @@ const cases: Record<string, (world: World, t: Deno.TestContext) => Promise<void>
       const expected = row.is_native ? BigInt(i % 20) : holdings[i % 20]![1];
       assertEquals(valueOf(results, row), expected, `row ${i}`);
     });
-    assertLess(reader.rpcCalls, 100);
+    assertLess(reader.rpcCalls, world.requestsFor1000Rows ?? 100);
   },
 
   async "what is no address is refused without a request"(world) {

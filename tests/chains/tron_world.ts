@@ -83,6 +83,7 @@ export async function startTronWorld(options: TronOptions = {}): Promise<TronWor
       base58(`0x${"0".repeat(33)}1000001`),
     ],
     otherChain: { evm_chain_id: TRON_CHAIN_ID + 1 },
+    ...!constructorCode && multicall3 === false && { requestsFor1000Rows: 1300 },
     rateLimits: Object.fromEntries(
       Object.entries(failures)
         .filter(([name]) => /^rateLimited|^lackOfResources/.test(name))

@@ -35,6 +35,8 @@ export interface World extends AsyncDisposable {
   notContracts: string[];
   /** Settings under which the node turns out to be of another chain; undefined: cannot be told. */
   otherChain: ChainSettings | undefined;
+  /** More requests than 1,000 rows of three tokens may take; 100 where it is not said. */
+  requestsFor1000Rows?: number;
   /** The node's own ways of saying "too many requests", besides HTTP 429. */
   rateLimits: Record<string, Behaviour>;
 }

@@ -71,7 +71,8 @@ export function openTransport(chain: Chain): Transport {
       const quietUntil = Math.min(...waiting.map((node) => node.quietUntil));
       const resumeAt = Math.max(performance.now() + backoffMs(round), quietUntil);
       if (waiting.length === 0) break;
-      if (round >= rounds || resumeAt >= endsAt) {
+      // A request that gets less than half its time would only hide the failure behind a timeout.
+      if (round >= rounds || resumeAt + timeoutMs / 2 >= endsAt) {
         for (const node of waiting) {
           const failure = failures.get(node);
           if (failure && node.answeredAt < startedAt) node.out = failure;
