@@ -4,10 +4,11 @@
  * The child runs under a shell that waits for the end of its own standard input, which we hold open:
  * however we end, killed included, the system closes it and the shell ends the child.
  * Ctrl-C reaches the whole process group and is ours to answer, so the shell and the child ignore it.
+ * It is killed, not asked: a request may come too early to be heard, and nothing here has a state to save.
  * The shell lets go of both outputs, so that they end when the child ends by itself.
  */
 const KEEPER =
-  `trap '' INT HUP; trap : TERM; "$@" </dev/null & exec >/dev/null 2>&1; read -r _; kill $!; wait $!`;
+  `trap '' INT HUP QUIT; trap : TERM; "$@" </dev/null & exec >/dev/null 2>&1; read -r _; kill -9 $!; wait $!`;
 
 export interface Child extends AsyncDisposable {
   stdout: ReadableStream<string>;
