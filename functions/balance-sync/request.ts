@@ -81,7 +81,7 @@ async function readText(request: Request): Promise<string> {
   }
   return text + decode();
 
-  function decode(chunk?: Uint8Array<ArrayBuffer>): string {
+  function decode(chunk?: BufferSource): string {
     try {
       return decoder.decode(chunk, { stream: chunk !== undefined });
     } catch {

@@ -79,7 +79,7 @@ async function sha256(hex: string): Promise<string> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function bytesOf(hex: string): Uint8Array<ArrayBuffer> {
+function bytesOf(hex: string): BufferSource {
   const bytes = new Uint8Array(hex.length / 2);
   for (let i = 0; i < bytes.length; i++) {
     bytes[i] = nibble(hex.charCodeAt(2 * i)) << 4 | nibble(hex.charCodeAt(2 * i + 1));

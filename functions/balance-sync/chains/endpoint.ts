@@ -128,7 +128,7 @@ async function readBody(response: Response, { alias }: Node): Promise<string> {
   return text + decode(decoder, alias);
 }
 
-function decode(decoder: TextDecoder, alias: string, part?: Uint8Array<ArrayBuffer>): string {
+function decode(decoder: TextDecoder, alias: string, part?: BufferSource): string {
   try {
     return part ? decoder.decode(part, { stream: true }) : decoder.decode();
   } catch {
