@@ -37,8 +37,14 @@ export async function startEvmNode(
 
 async function startAnvil(chainId: number, args: string[]): Promise<EvmNode> {
   const child = startChild(await anvilPath(), {
-    // port 0: the system picks a free one while binding, so there is nothing to race for
-    args: ["--host", "127.0.0.1", "--port", "0", "--chain-id", `${chainId}`, ...args],
+    args: [
+      ...["--host", "127.0.0.1", "--chain-id", `${chainId}`],
+      // 0: the system picks a free one while binding, so there is nothing to race for
+      ...["--port", "0"],
+      // states of the last 500 blocks stay in memory; older ones would be left behind in the home folder
+      ...["--max-persisted-states", "0"],
+      ...args,
+    ],
   });
   const complaint = Array.fromAsync(child.stderr);
   let heard = "";
