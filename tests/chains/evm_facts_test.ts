@@ -2,7 +2,7 @@ import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import type { WalletBalance } from "../../functions/balance-sync/chains/adapter.ts";
 import { codeOf, errorOf, native, token, valueOf } from "./conformance.ts";
 import { type EvmWorld, randomAddress, rpcError, startEvmWorld } from "./evm_world.ts";
-import { type Behaviour, failures } from "./proxy.ts";
+import { failures } from "./proxy.ts";
 
 const never = new AbortController().signal;
 const multicall3 = "0xca11bde05977b3631167028862be2a173976ca11";
@@ -14,16 +14,10 @@ interface Rpc {
 }
 
 const calls = (body: string): Rpc[] => [JSON.parse(body)].flat();
-const isConstructor = (body: string) =>
-  calls(body).some(({ method, params }) => method === "eth_call" && params[0].to === undefined);
 const targets = (world: EvmWorld) =>
   world.proxy.seen.flatMap(calls).map(({ method, params }) =>
     method === "eth_call" ? params[0].to ?? "constructor" : method
   );
-
-/** As a node that takes no constructor code: zkSync, some gateways. */
-const noConstructor: Behaviour = ({ body, forward }) =>
-  isConstructor(body) ? rpcError(-32602, "missing field to") : forward();
 
 /** Some wallets with native and token balances, and what they hold by row. */
 async function holders(world: EvmWorld, count: number, tokens = 2) {
@@ -61,9 +55,8 @@ Deno.test("which way an EVM chain is read depends on what it can do", async (t) 
   await t.step(
     "Multicall3 where the node takes no constructor code, one token a call",
     async () => {
-      await using world = await startEvmWorld();
+      await using world = await startEvmWorld({ constructorCode: false });
       const { rows, expected, contracts } = await holders(world, 20);
-      world.proxy.behave(noConstructor);
       const reader = await world.open();
       assertValues(await reader.read(rows, never), expected);
       assert(targets(world).includes(multicall3));
@@ -79,9 +72,8 @@ Deno.test("which way an EVM chain is read depends on what it can do", async (t) 
   );
 
   await t.step("plain reads at one block where there is neither", async () => {
-    await using world = await startEvmWorld({ multicall3: false });
+    await using world = await startEvmWorld({ multicall3: false, constructorCode: false });
     const { rows, expected } = await holders(world, 20);
-    world.proxy.behave(noConstructor);
     const reader = await world.open();
     assertValues(await reader.read(rows, never), expected);
     assert(targets(world).includes("eth_getBalance"));
@@ -92,10 +84,9 @@ Deno.test("which way an EVM chain is read depends on what it can do", async (t) 
   });
 
   await t.step("plain reads where other code lies at Multicall3's address", async () => {
-    await using world = await startEvmWorld({ multicall3: false });
+    await using world = await startEvmWorld({ multicall3: false, constructorCode: false });
     const { rows, expected } = await holders(world, 3);
     await world.node.setCode(multicall3, world.contracts.Returns64Bytes!.runtime);
-    world.proxy.behave(noConstructor);
     assertValues(await (await world.open()).read(rows, never), expected);
     assert(targets(world).includes("eth_getBalance"));
     assert(!targets(world).includes(multicall3));
@@ -125,8 +116,7 @@ Deno.test("which way an EVM chain is read depends on what it can do", async (t) 
 });
 
 Deno.test("a hostile token harms nobody where calls share one state", async () => {
-  await using world = await startEvmWorld();
-  world.proxy.behave(noConstructor);
+  await using world = await startEvmWorld({ constructorCode: false });
   const wallet = await world.wallet(123n);
   const good = await world.token([[wallet, 1_234_567n]]);
   const evil = (await world.badToken("contaminates", good))!;
@@ -215,13 +205,12 @@ Deno.test("a request that the node finds too large is halved, and the size remem
 });
 
 Deno.test("the block is the L2's own on Arbitrum and Orbit", async () => {
-  for (const behaviour of [undefined, noConstructor]) {
-    await using world = await startEvmWorld();
+  for (const constructorCode of [true, false]) {
+    await using world = await startEvmWorld({ constructorCode });
     await world.node.setCode(
       "0x0000000000000000000000000000000000000064",
       world.contracts.ArbSys!.runtime,
     );
-    world.proxy.behave(behaviour);
     const [result] = await (await world.open()).read([native(randomAddress())], never);
     assert(result && "block" in result);
     assertEquals(result && "block" in result && result.block, 300_000_007n);

@@ -3,13 +3,24 @@ import type { ChainSettings } from "../../functions/balance-sync/chains/adapter.
 import { openChain } from "../../functions/balance-sync/chains/mod.ts";
 import { compile, type Contract } from "../../local/contracts/mod.ts";
 import { type EvmNode, startEvmNode } from "../../local/evm_node.ts";
-import { startProxy } from "./proxy.ts";
+import { type Behaviour, startProxy } from "./proxy.ts";
 import type { BadToken, World } from "./world.ts";
 
 /** The EVM's world: anvil, behind a proxy, with tokens that are really deployed. */
 export interface EvmWorld extends World {
   node: EvmNode;
   contracts: Record<string, Contract>;
+}
+
+/** The ways to read an EVM chain, by what it offers. */
+export interface EvmOptions {
+  chainId?: number;
+  multicall3?: boolean;
+  /** Whether the node runs constructor code; zkSync and some gateways do not. */
+  constructorCode?: boolean;
+  /** More arguments for anvil. */
+  args?: string[];
+  settings?: ChainSettings;
 }
 
 const contractOf: Record<Exclude<BadToken, "no code">, string> = {
@@ -25,12 +36,13 @@ const contractOf: Record<Exclude<BadToken, "no code">, string> = {
 };
 
 export async function startEvmWorld(
-  options: { chainId?: number; multicall3?: boolean; args?: string[]; settings?: ChainSettings } =
-    {},
+  options: EvmOptions = {},
 ): Promise<EvmWorld> {
-  const { chainId = 31337, settings = {}, ...rest } = options;
+  const { chainId = 31337, constructorCode = true, settings = {}, ...rest } = options;
   const node = await startEvmNode({ chainId, ...rest });
-  const proxy = await startProxy(node.url);
+  const gateway = await startProxy(node.url);
+  if (!constructorCode) gateway.behave(refuseConstructorCode);
+  const proxy = await startProxy(gateway.url);
   const contracts = await compileHostile();
   const chain = {
     chain_id: crypto.randomUUID(),
@@ -86,10 +98,14 @@ export async function startEvmWorld(
     },
     async [Symbol.asyncDispose]() {
       await proxy[Symbol.asyncDispose]();
+      await gateway[Symbol.asyncDispose]();
       await node[Symbol.asyncDispose]();
     },
   };
 }
+
+const refuseConstructorCode: Behaviour = ({ body, forward }) =>
+  /"params":\[{"data"/.test(body) ? rpcError(-32602, "missing field to") : forward();
 
 export async function compileHostile(): Promise<Record<string, Contract>> {
   const file = new URL("contracts/hostile.sol", import.meta.url);

@@ -1,7 +1,7 @@
 /** The three ways to read many balances on an EVM chain, from the best to the last resort. */
 import { keccak256 } from "ethers";
 import { callData, decodeAnswer, encodeQuestion, maxRows } from "./balance_reader.ts";
-import { malformed } from "./http.ts";
+import { ChainFailure, malformed } from "./http.ts";
 import { CallReverted, type EndpointProvider } from "./json_rpc.ts";
 import {
   addressWord,
@@ -120,6 +120,9 @@ async function plainRead(provider: EndpointProvider, row: Row, at: string): Prom
     });
   } catch (failure) {
     if (failure instanceof CallReverted) return { failed: "reverted", data: failure.data };
+    if (failure instanceof ChainFailure && failure.code === "out_of_gas") {
+      return { failed: "too little gas" };
+    }
     throw failure;
   }
 }

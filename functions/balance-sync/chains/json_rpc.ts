@@ -91,11 +91,11 @@ export function rpcFailure(error: unknown, alias: string): ChainFailure {
     const message = `${said}: it has not got the block it was asked about`;
     return new ChainFailure("rpc_bad_response", message, { remedy: "retry" });
   }
-  if (code === 3 || /revert/.test(words)) {
+  if (code === 3 || /revert|opcode|invalid jump|stack (under|over)flow/.test(words)) {
     const hex = typeof data === "string" ? /^0x((?:[0-9a-f]{2})*)$/i.exec(data)?.[1] : undefined;
     return new CallReverted(`${said}: reverted`, hex?.toLowerCase() ?? "");
   }
-  if (/\bgas\b/.test(words)) return new ChainFailure("out_of_gas", `${said}: out of gas`);
+  if (/\bgas\b|outofgas/.test(words)) return new ChainFailure("out_of_gas", `${said}: out of gas`);
   if (/time.?out|timed out|aborted/.test(words)) {
     return new ChainFailure("rpc_timeout", `${said}: the node gave the call up`);
   }
