@@ -138,7 +138,10 @@ export function openSession<Node>(chain: Chain, access: Access<Node>): Session {
         return await ask(route, rows, allowance, signal);
       } catch (failure) {
         if (!(failure instanceof ChainFailure) || failure.remedy !== "none") throw failure;
-        if (signal.aborted || await works(route, signal)) throw failure;
+        // What ran out of gas has been run: the rows are too many, not the route wrong.
+        if (failure.code === "out_of_gas" || signal.aborted || await works(route, signal)) {
+          throw failure;
+        }
         if (route === routes[current]) {
           changing ??= change(failure, signal).finally(() => changing = undefined);
           await changing;
