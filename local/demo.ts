@@ -66,7 +66,7 @@ function show(outcomes: Outcome[]): void {
     `\n${outcomes.length} rows: ${green(`${synced.length} synced`)}, ` +
       `${red(`${failed.length} failed`)}, ${yellow(`${left.length} rightly left alone`)}`,
   );
-  console.log("\nFailed, each alone: their neighbours kept their values, their own stay unknown");
+  console.log("\nFailed as they must: never a false zero, and no neighbour harmed");
   list(failed.map((row) => [row, row.last_error!]));
   console.log("\nLeft alone, until what keeps them changes");
   list(left.map((row) => [row, "left" in row.ending ? row.ending.left : "unexpectedly"]));
