@@ -110,7 +110,7 @@ export const failures = {
 } satisfies Record<string, Behaviour>;
 
 /** The parts, one every 20 ms, and no end before `closed`. */
-function dripping(parts: string[], closed: AbortSignal): ReadableStream<Uint8Array> {
+export function dripping(parts: string[], closed: AbortSignal): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let timer: ReturnType<typeof setInterval> | undefined;
   let end: (() => void) | undefined;
