@@ -2,7 +2,10 @@
 import { providers, TronWeb } from "tronweb";
 import { type Answer, ChainFailure, type Endpoint, jsonOf, malformed } from "./http.ts";
 
-/** `wallet` is the head, `walletsolidity` the last block that can no longer be undone. */
+/**
+ * `wallet` is the head as the node has it: with transfers it accepted and no block holds yet, nearly
+ * always in the next one. `walletsolidity` is the last block that cannot be undone, a minute older.
+ */
 export type Side = "wallet" | "walletsolidity";
 
 /** What became of a constant call; data is hex without 0x. */
@@ -58,7 +61,7 @@ export class TronEndpoint {
       result.result !== true || !isObject(ret) ||
       typeof data !== "string" || !/^(?:[0-9a-f]{2})*$/.test(data)
     ) throw malformed(this.alias);
-    if (message === "" && ret.ret === undefined) return { data };
+    if (message === "" && ret.ret !== "FAILED") return { data };
     if (message === "REVERT opcode executed") return { failed: "reverted", data };
     throw malformed(this.alias);
   }
