@@ -94,7 +94,13 @@ async function openPglite(): Promise<Server> {
 function openPostgres(url: string): Server {
   const connection = createPostgresConnection({
     url,
-    postgresOptions: { onnotice: () => {}, connection: { application_name: "balance-sync stack" } },
+    postgresOptions: {
+      onnotice: () => {},
+      types: {
+        // @supabase/lite hands json arguments over as text, and its own type would encode that text again
+        jsonb: { to: 3802, from: [3802], serialize: (text) => text, parse: JSON.parse },
+      },
+    },
   });
   const { driver } = connection;
   return {
