@@ -45,7 +45,8 @@ export async function startProxy(target: string): Promise<Proxy> {
   }
 
   const server = createServer(async (incoming, outgoing) => {
-    const body = await text(incoming);
+    const body = await text(incoming).catch(() => undefined);
+    if (body === undefined) return; // The client gave up before it had asked.
     seen.push(body);
     const headers = new Headers(
       Object.entries(incoming.headersDistinct).map(([name, values]) =>
