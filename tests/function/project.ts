@@ -65,6 +65,8 @@ export interface Project extends AsyncDisposable {
   /** As SUPABASE_URL. */
   url: string;
   sql: Sql;
+  /** What the platform gives a function. */
+  env: Record<string, string>;
   /** The RPCs that reached the Data API since the last `empty`, in order. */
   trips: string[];
   /** Called with each RPC; an answer it gives is sent instead of the database's. */
@@ -119,16 +121,16 @@ async function startProject(): Promise<Project> {
   const project: Project = {
     url: `http://127.0.0.1:${server.addr.port}`,
     sql,
+    env: {
+      SUPABASE_URL: `http://127.0.0.1:${server.addr.port}`,
+      SUPABASE_SECRET_KEYS: JSON.stringify({ default: secretKey }),
+      SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: publishableKey }),
+      BALANCE_SYNC_SECRET: syncSecret,
+    },
     trips: [],
     intercept: () => Promise.resolve(undefined),
     handler(changes, unload) {
-      const env: Record<string, string> = {
-        SUPABASE_URL: project.url,
-        SUPABASE_SECRET_KEYS: JSON.stringify({ default: secretKey }),
-        SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: publishableKey }),
-        BALANCE_SYNC_SECRET: syncSecret,
-      };
-      const config = readConfig((name) => env[name]);
+      const config = readConfig((name) => project.env[name]);
       return createHandler({ ...config, logLevel: "error", ...changes }, unload);
     },
     async empty() {

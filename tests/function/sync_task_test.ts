@@ -124,6 +124,17 @@ onProject("deno task sync", {
   },
 });
 
+Deno.test("with --local it syncs the demo's rows, of which some must fail", async () => {
+  const { code, stdout } = await runTask(["--local"], { BALANCE_SYNC_DATABASE_URL: "" });
+  const summary = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+  assertAccounted(summary);
+  assertEquals([code, summary.stopped_because], [1, "drained"]);
+  assertEquals(
+    summary.chains.map(({ name }: { name: string }) => name).sort(),
+    ["bsc", "ethereum", "tron"],
+  );
+});
+
 Deno.test("every filter of the task becomes a key of the request", () => {
   const id = crypto.randomUUID();
   const args = `--chain bsc --wallet-id ${id} --wallet-id ${id} --wallet-balance-id ${id}

@@ -3,6 +3,7 @@ import { tokenContract } from "../../local/contracts/mod.ts";
 import {
   assertAccounted,
   evmAddress,
+  type Handler,
   onProject,
   post,
   type Project,
@@ -340,6 +341,30 @@ onProject("a run", {
       return hang(exchange);
     });
     const summary = await summaryOf(await project.handler({}, unload.signal)(post()));
+    assertEquals([summary.released, summary.stopped_because], [1, "deadline"]);
+    assertEquals((await project.balance(id!)).locked_by, null);
+  },
+
+  async "the platform's warning reaches a run that index.ts has started"({ project, proxy }) {
+    const [id] = await project.addBalances(
+      await project.addChain("ethereum", proxy.url),
+      [evmAddress(1)],
+    );
+    proxy.behave((exchange) => {
+      dispatchEvent(new CustomEvent("beforeunload", { detail: "wall_clock" }));
+      return hang(exchange);
+    });
+    const { serve } = Deno;
+    let handler: Handler | undefined;
+    Object.assign(Deno, { serve: (given: Handler) => handler = given });
+    for (const [name, value] of Object.entries(project.env)) Deno.env.set(name, value);
+    try {
+      await import("../../functions/balance-sync/index.ts");
+    } finally {
+      Object.assign(Deno, { serve });
+      for (const name of Object.keys(project.env)) Deno.env.delete(name);
+    }
+    const summary = await summaryOf(await handler!(post()));
     assertEquals([summary.released, summary.stopped_because], [1, "deadline"]);
     assertEquals((await project.balance(id!)).locked_by, null);
   },
