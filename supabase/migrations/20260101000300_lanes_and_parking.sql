@@ -65,8 +65,24 @@ declare
     fresh tid[];
     unreadable uuid[];
 begin
-    -- One dealer at a time: two would wait for each other's lanes. The others find the rows dealt.
+    -- One dealer at a time: two would wait for each other's lanes. The others take what is dealt; if
+    -- that is nothing they wait for the dealer to commit, lest the first runs of a new table but one
+    -- think that nothing is due. Nobody holds a lane yet, so the dealer waits for none of them.
     if not pg_try_advisory_xact_lock(hashtext('balance_sync.deal_lanes')) then
+        if not exists (
+            select
+            from balance_sync.lanes as l
+            cross join lateral (
+                select
+                from public.wallet_balances as b
+                where b.sync_lane = l.lane
+                  and b.next_sync_at <= now()
+                  and (b.locked_until is null or b.locked_until <= now())
+                limit 1
+            ) as due
+        ) then
+            perform pg_advisory_xact_lock_shared(hashtext('balance_sync.deal_lanes'));
+        end if;
         return 0;
     end if;
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, AssertionError, assertRejects, assertStringIncludes } from "@std/assert";
 import type postgres from "postgres";
 import { onPostgres } from "./on_postgres.ts";
 
@@ -104,6 +104,23 @@ onPostgres("the schedule on a server", {
     assertEquals([...await owner`select ended_at from balance_sync.runs`], [{ ended_at: null }]);
   },
 
+  async "runs that begin while the rows of a new table are being dealt wait and find some"(
+    { connect },
+  ) {
+    const [owner, first, second, third] = [connect(), ...[1, 2, 3].map(() => connect("service"))];
+    await addDueRows(owner, 100);
+    const claims = await first!.begin(async (dealing) => {
+      await dealing`select claim_wallet_balances('1', 10)`;
+      const others = [second!, third!].map((sql) => sql`select claim_wallet_balances('2', 10)`);
+      others.map((claim) => claim.execute());
+      await isWaiting(connect("admin"), "%claim_wallet_balances('2'%");
+      return others;
+    });
+    for (const [row] of await Promise.all(claims)) {
+      assertEquals(row!.claim_wallet_balances.claimed, 10);
+    }
+  },
+
   async "counting the backlog reads as many rows as it counts, in a table of any size"(
     { connect },
   ) {
@@ -151,12 +168,14 @@ async function dispatch(sql: postgres.Sql): Promise<number> {
   return row!.queued;
 }
 
-/** Until a statement waits for a lock that somebody else holds. */
+/** Until a statement waits for a lock that somebody else holds; an error when none does within 5 s. */
 async function isWaiting(admin: postgres.Sql, statement: string): Promise<void> {
-  while (true) {
+  const giveUp = Date.now() + 5_000;
+  while (Date.now() < giveUp) {
     const waiting = await admin`
       select from pg_stat_activity
       where wait_event_type = 'Lock' and query like ${statement} and pid <> pg_backend_pid()`;
     if (waiting.length > 0) return;
   }
+  throw new AssertionError(`Expected a statement like ${statement} to wait, found none`);
 }
