@@ -321,6 +321,26 @@ Deno.test("a constructor call that fails for one row alone leaves the others the
   }
 });
 
+Deno.test("a run stopped between two requests keeps what the first one read", async () => {
+  await using world = await startEvmWorld();
+  const { rows, expected } = await holders(world, 2, 1);
+  const stop = new AbortController();
+  let asked = 0;
+  world.proxy.behave((exchange) => {
+    if (asked++ === 0) return exchange.forward();
+    stop.abort();
+    return failures.hang(exchange);
+  });
+  const reader = await world.open({ calls_per_request: 2, max_parallel_requests: 1 });
+  const results = await reader.read(rows, stop.signal);
+  const [read, unread] = [
+    rows.filter((row) => codeOf(results, row) === undefined),
+    rows.filter((row) => codeOf(results, row) === "aborted"),
+  ];
+  assertEquals([read.length, unread.length], [2, 2]);
+  for (const row of read) assertEquals(valueOf(results, row), expected.get(row));
+});
+
 Deno.test("an answer to another question is no answer", async () => {
   await using world = await startEvmWorld();
   const [a, b] = [await world.wallet(1n), await world.wallet(2n)];

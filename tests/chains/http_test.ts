@@ -221,6 +221,29 @@ Deno.test("every failure of a server is told apart, within the time and size all
   }
 });
 
+Deno.test("a failure holds no part of the URL and no header, however it is shown", async () => {
+  await using web = await bundle();
+  const settings = {
+    request_timeout_ms: 100,
+    rpc_headers: { "x-api-key": "canaryHeader", authorization: "Bearer canaryBearer" },
+  };
+  const ways: Record<string, Behaviour> = {
+    ...failures,
+    cut: () => new Response('{"canary":'),
+    quoted: () => new Response("canaryBody", { status: 400 }),
+  };
+  for (const behaviour of Object.values(ways)) {
+    web.servers[0]!.behave(behaviour);
+    const failure = await failureOf(
+      web.open(settings, "/v2/canaryPath?key=canaryQuery").run(ask, never),
+    );
+    const shown = Deno.inspect(failure, { depth: 9, showHidden: true }) + JSON.stringify(failure) +
+      failure + failure.stack;
+    assert(!/canary/i.test(shown), shown);
+    assert(!shown.includes(web.servers[0]!.url), shown);
+  }
+});
+
 Deno.test("a redirect's target never sees the request", async () => {
   await using web = await bundle(2);
   const [first, second] = web.servers as [typeof web.servers[0], typeof web.servers[0]];
