@@ -85,14 +85,21 @@ export function createHandler(
   }
 
   async function health(): Promise<Response> {
-    const reasons = config.problems.length > 0
-      ? config.problems
-      : await balanceSyncStatus(database())
-        .then(unhealthyBecause, (error) => [asRefusal(error).message]);
-    if (reasons.length === 0) return json({ status: "healthy" });
-    const told = reasons.map(redact);
-    const error = { code: "unhealthy", message: told.join("; ") };
-    return json({ status: "unhealthy", reasons: told, error }, 503);
+    let warnings: string[] = [];
+    let reasons = config.problems;
+    if (reasons.length === 0) {
+      try {
+        const status = await balanceSyncStatus(database());
+        warnings = status.warnings.map(redact);
+        reasons = unhealthyBecause(status);
+      } catch (error) {
+        reasons = [asRefusal(error).message];
+      }
+    }
+    if (reasons.length === 0) return json({ status: "healthy", warnings });
+    reasons = reasons.map(redact);
+    const error = { code: "unhealthy", message: reasons.join("; ") };
+    return json({ status: "unhealthy", reasons, warnings, error }, 503);
   }
 
   async function metrics(): Promise<Response> {

@@ -3,9 +3,13 @@ import type { Status } from "./status.ts";
 /** Ten ticks of the default schedule: a row due for longer is not waiting its turn. */
 const lateSeconds = 300;
 
-/** Why balances are not kept up to date, one sentence per cause. None: healthy. */
-export function unhealthyBecause({ chains, warnings }: Status): string[] {
-  const reasons = [...warnings];
+/**
+ * Why balances are not kept up to date, one sentence per cause. None: healthy. What the status warns
+ * of is no cause yet: a project without a schedule may be synced by hand, and one whose schedule
+ * fails has rows due for too long.
+ */
+export function unhealthyBecause({ chains }: Status): string[] {
+  const reasons: string[] = [];
   for (const { name, is_active, out_since, error, oldest_due_seconds } of chains) {
     if (!is_active) continue;
     if (out_since !== null) {
