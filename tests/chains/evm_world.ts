@@ -93,6 +93,7 @@ export async function startEvmWorld(
     rateLimits: {
       "RPC error -32005": () =>
         rpcError(-32005, "daily request count exceeded, request rate limited"),
+      "an error without id": () => Response.json({ error: { code: -32005, message: "slow down" } }),
       "RPC error 429": () =>
         rpcError(429, "Your app has exceeded its compute units per second capacity"),
     },

@@ -1,8 +1,9 @@
 import type { Chain } from "./adapter.ts";
-import { type Answer, exchange, type HttpRequest, type Node, nodesOf } from "./endpoint.ts";
+import { type Answer, exchange, type HttpRequest } from "./exchange.ts";
 import { aborted, ChainFailure } from "./failure.ts";
+import { type Node, nodesOf } from "./nodes.ts";
 
-export type { Answer, HttpRequest } from "./endpoint.ts";
+export type { Answer, HttpRequest } from "./exchange.ts";
 export { aborted, ChainFailure, malformed } from "./failure.ts";
 
 /** Rounds over the endpoints: the first, and two more for what only broke on the way. */

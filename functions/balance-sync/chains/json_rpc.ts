@@ -28,9 +28,9 @@ export class EndpointProvider extends JsonRpcApiProvider {
       throw malformed(alias);
     }
     const [only] = results;
-    if (results.length === 1 && only?.id === null && "error" in only) {
-      throw rpcFailure(only.error, alias);
-    }
+    const anonymous = results.length === 1 && (only!.id ?? null) === null;
+    if (anonymous && "error" in only!) throw rpcFailure(only.error, alias);
+    if (results.length !== [payload].flat().length) throw malformed(alias);
     return results as unknown as JsonRpcResult[];
   }
 

@@ -2,7 +2,7 @@
 import type { ReadError, ReadResult } from "./adapter.ts";
 import { RouteChanged, type Session } from "./session.ts";
 import { aborted, ChainFailure } from "./http.ts";
-import { revertReason } from "./revert_reason.ts";
+import { errorOf } from "./row_error.ts";
 import type { Outcome, Row } from "./sighting.ts";
 
 /** Gas for one balanceOf among others: plain tokens use 3-30k, proxies and rebasing ones 15-100k. */
@@ -64,7 +64,7 @@ export async function readRows(
         suspects.add(row.token);
         again.push(row);
       } else {
-        fail(row, await errorOf(outcome, row).catch(errorIn));
+        fail(row, await errorOf(outcome, row, session, signal));
       }
     }
     if (again.length < group.length || again.some(isSuspect)) return again;
@@ -124,29 +124,6 @@ export async function readRows(
     for (const row of group) fail(row, error);
   }
 
-  async function errorOf(outcome: Outcome, { token }: Row): Promise<ReadError> {
-    if (!("failed" in outcome)) throw new TypeError("a balance is no error");
-    switch (outcome.failed) {
-      case "reverted": {
-        const message = `balanceOf reverted: ${revertReason(outcome.data)}`;
-        return { code: "call_reverted", message, scope: "row" };
-      }
-      case "no code":
-        return noContract;
-      case "wrong length": {
-        if (token && outcome.length === 0 && !await session.hasCode(token, signal)) {
-          return noContract;
-        }
-        const message = `balanceOf answered ${outcome.length} bytes: expected 32`;
-        return { code: "bad_token_response", message, scope: "contract" };
-      }
-      default: {
-        const message = "balanceOf used up its gas, or failed without giving a reason";
-        return { code: "out_of_gas", message, scope: "contract" };
-      }
-    }
-  }
-
   const isSuspect = (row: Row) => row.token !== undefined && suspects.has(row.token);
 
   let todo = rows.toSorted(byToken);
@@ -173,17 +150,6 @@ export async function readRows(
   }
   return results;
 }
-
-function errorIn(failure: unknown): ReadError {
-  if (failure instanceof ChainFailure) return failure.error;
-  throw failure;
-}
-
-const noContract: ReadError = {
-  code: "no_contract",
-  message: "there is no contract at the token's address",
-  scope: "contract",
-};
 
 const noGas = new ChainFailure(
   "out_of_gas",
