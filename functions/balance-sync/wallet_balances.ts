@@ -112,7 +112,13 @@ function toElement(result: ReadResult): Record<string, unknown> {
     const { code, message, scope } = result.error;
     return { id: result.id, error: { code, message: redact(message), scope } };
   }
-  return { id: result.id, raw: result.raw.toString(), block: result.block.toString() };
+  const { id, raw, block, chainId } = result;
+  return {
+    id,
+    raw: raw.toString(),
+    block: block.toString(),
+    ...(chainId === undefined ? {} : { evm_chain_id: chainId.toString() }),
+  };
 }
 
 /** The ids that `record_wallet_balances` refused because no such row exists. */

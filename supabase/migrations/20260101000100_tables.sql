@@ -25,8 +25,8 @@ grant usage on schema public to balance_sync_worker;
 
 -- Where a table that exists is not as the worker needs it: per column the type wanted, the type found
 -- (or none), and whether it is fatal. What the worker can live with has a price that diagnose()
--- names: a clock without a zone, a number that rounds or ends too soon. Nobody misses
--- last_processed_at and updated_at: a table that lacks them is synced without.
+-- names: a clock without a zone, a number that rounds or ends too soon. Not missed are our own
+-- columns, which adopt() adds, and last_processed_at and updated_at: a table is synced without them.
 create function balance_sync.misfits()
 returns table (table_name text, column_name text, expected text, found text, is_fatal boolean)
 language sql
@@ -63,7 +63,12 @@ as $$
         (
             'wallet_balances', '{locked_until,last_checked,last_processed_at,last_error_at,updated_at}',
             'timestamp with time zone', '{}', null
-        )
+        ),
+        -- ours: somebody else's column of that name is not overwritten
+        ('wallet_balances', '{next_sync_at}', 'timestamp with time zone', '{}', null),
+        ('wallet_balances', '{consecutive_errors}', 'integer', '{}', null),
+        ('wallet_balances', '{on_chain_block}', 'numeric', '{}', null),
+        ('wallet_balances', '{sync_lane}', 'smallint', '{}', null)
     ) as w (table_name, columns, expected, also, room)
     cross join unnest(w.columns::text[]) as c (name)
     left join lateral (
@@ -89,7 +94,10 @@ as $$
     ) as f (type, kind) on true
     where to_regclass('public.' || w.table_name) is not null
       and coalesce(f.kind <> w.expected and f.kind <> all (w.also::text[]), true)
-      and (f.type is not null or c.name not in ('last_processed_at', 'updated_at'))
+      and (f.type is not null or c.name not in (
+          'last_processed_at', 'updated_at',
+          'next_sync_at', 'consecutive_errors', 'on_chain_block', 'sync_lane'
+      ))
 $$;
 
 
@@ -331,12 +339,14 @@ create table balance_sync.chain_state (
     outages integer not null default 0,
     probe_claim_id uuid,
     error text,
+    evm_chain_id numeric,
     last_block numeric,
     last_block_at timestamptz,
     constraint out_since_has_out_until check ((out_since is null) = (out_until is null))
 ) with (fillfactor = 50);
 
-comment on table balance_sync.chain_state is 'Outages and the newest block seen, per chain.';
+comment on table balance_sync.chain_state is
+    'Per chain: outages, the newest block seen, and the chain id its nodes gave when it was first read.';
 
 
 -- A lane is a chain times a part of its wallets. A claim takes one lane after the other, so that
@@ -413,10 +423,10 @@ create type balance_sync.leased_balance as (
 );
 
 create type balance_sync.result as (
-    id uuid, raw numeric, block numeric, code text, message text, scope text
+    id uuid, raw numeric, block numeric, evm_chain_id numeric, code text, message text, scope text
 );
 
-create type balance_sync.chain_head as (chain_id uuid, block numeric);
+create type balance_sync.chain_head as (chain_id uuid, block numeric, evm_chain_id numeric);
 
 grant select on balance_sync.settings, balance_sync.chain_settings to balance_sync_worker;
 grant select, insert, update, delete

@@ -251,28 +251,38 @@ $$;
 
 
 -- A chain's settings as its adapter wants them: what is not set is absent, and a header that names
--- a Vault secret carries its value (null when there is no such secret).
+-- a Vault secret carries its value (null when there is no such secret). A chain that has been read
+-- before is held to the chain id its nodes gave then, unless the operator has set one.
 create function balance_sync.chain_settings_of(chain_id uuid)
 returns jsonb
 language sql
 stable
 set search_path = ''
 as $$
-    select coalesce(
-        (
-            select jsonb_strip_nulls(to_jsonb(s) - array['chain_id', 'adapter', 'rpc_headers'])
-                || case when s.rpc_headers is null then '{}' else jsonb_build_object('rpc_headers', (
-                    select coalesce(jsonb_object_agg(
-                        h.name,
-                        case when h.value like 'vault:%' then balance_sync.vault_secret(substr(h.value, 7)) else h.value end
-                    ), '{}')
-                    from jsonb_each_text(s.rpc_headers) as h (name, value)
-                )) end
-            from balance_sync.chain_settings as s
-            where s.chain_id = chain_settings_of.chain_id
-        ),
-        '{}'
-    )
+    select
+        coalesce(
+            (
+                select jsonb_build_object('evm_chain_id', k.evm_chain_id::text)
+                from balance_sync.chain_state as k
+                where k.chain_id = chain_settings_of.chain_id and k.evm_chain_id is not null
+            ),
+            '{}'
+        )
+        || coalesce(
+            (
+                select jsonb_strip_nulls(to_jsonb(s) - array['chain_id', 'adapter', 'rpc_headers'])
+                    || case when s.rpc_headers is null then '{}' else jsonb_build_object('rpc_headers', (
+                        select coalesce(jsonb_object_agg(
+                            h.name,
+                            case when h.value like 'vault:%' then balance_sync.vault_secret(substr(h.value, 7)) else h.value end
+                        ), '{}')
+                        from jsonb_each_text(s.rpc_headers) as h (name, value)
+                    )) end
+                from balance_sync.chain_settings as s
+                where s.chain_id = chain_settings_of.chain_id
+            ),
+            '{}'
+        )
 $$;
 
 

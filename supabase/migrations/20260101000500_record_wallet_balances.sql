@@ -42,6 +42,7 @@ begin
             r.element ->> 'id' as id,
             r.element ->> 'raw' as raw,
             r.element ->> 'block' as block,
+            r.element ->> 'evm_chain_id' as evm_chain_id,
             jsonb_typeof(r.element) as type,
             jsonb_typeof(r.element -> 'raw') as raw_type,
             jsonb_typeof(r.element -> 'block') as block_type,
@@ -73,6 +74,8 @@ begin
                     then 'expected raw to be below 2^256, found ' || e.raw
                 when coalesce(e.block_type, '') <> 'string' or length(e.block) > 78 or e.block !~ '^[0-9]+$'
                     then 'expected block to be a non-negative integer as text, found ' || coalesce(left(e.block, 100), 'none')
+                when e.evm_chain_id !~ '^[0-9]{1,78}$'
+                    then 'expected evm_chain_id to be a non-negative integer as text, found ' || left(e.evm_chain_id, 100)
             end as problem
         from elements as e
     )
@@ -81,6 +84,7 @@ begin
             (case when j.problem is null then j.id end)::uuid,
             (case when j.problem is null then j.raw end)::numeric,
             (case when j.problem is null then j.block end)::numeric,
+            (case when j.problem is null then j.evm_chain_id end)::numeric,
             j.error ->> 'code',
             j.error ->> 'message',
             j.error ->> 'scope'
@@ -153,15 +157,18 @@ volatile
 set search_path = ''
 as $$
 begin
-    insert into balance_sync.chain_state as s (chain_id)
-    select h.chain_id
+    insert into balance_sync.chain_state as s (chain_id, evm_chain_id)
+    select h.chain_id, h.evm_chain_id
     from unnest(heads) as h
     where not exists (select from balance_sync.chain_state as k where k.chain_id = h.chain_id)
     order by h.chain_id
     on conflict do nothing;
 
     update balance_sync.chain_state as s
-    set last_block = greatest(s.last_block, h.block), last_block_at = now()
+    set
+        last_block = greatest(s.last_block, h.block),
+        last_block_at = now(),
+        evm_chain_id = coalesce(h.evm_chain_id, s.evm_chain_id)
     from unnest(heads) as h
     where s.chain_id = h.chain_id
       and s.chain_id in (
@@ -178,8 +185,10 @@ $$;
 
 -- Writes one result per row for the rows this claim still holds, and releases them.
 --
--- results  [{"id": uuid, "raw": "1500000", "block": "68123456"},
---           {"id": uuid, "error": {"code", "message", "scope"}}]; raw and block are decimal text.
+-- results  [{"id": uuid, "raw": "1500000", "block": "68123456", "evm_chain_id": "56"},
+--           {"id": uuid, "error": {"code", "message", "scope"}}]; raw, block and evm_chain_id are decimal
+--           text. evm_chain_id may be left out. Where it is given, the first one recorded is what the
+--           chain is: a value from another is the error wrong_chain, whatever its URL says today.
 --
 -- A value sets the balance, unless a newer block is recorded already (`stale`: the lease is released,
 -- nothing else). An error leaves the balance alone, counts, and backs the row off. An error of scope
@@ -237,9 +246,12 @@ begin
             a.decimals,
             g.raw,
             g.block,
-            g.scope,
+            g.evm_chain_id,
+            case when g.evm_chain_id <> coalesce(c.evm_chain_id, s.evm_chain_id) then 'chain' else g.scope end as scope,
             case
                 when g.code is not null then left(g.code || ': ' || coalesce(g.message, ''), 1000)
+                when g.evm_chain_id <> coalesce(c.evm_chain_id, s.evm_chain_id)
+                    then format('wrong_chain: expected a node of chain %s, found chain %s', coalesce(c.evm_chain_id, s.evm_chain_id), g.evm_chain_id)
                 when a.decimals is null or a.decimals not between 0 and 77
                     then 'invalid_decimals: expected asset_on_chain.decimals between 0 and 77, found ' || coalesce(a.decimals::text, 'null')
             end as error,
@@ -248,6 +260,8 @@ begin
         join public.wallet_balances as b on b.ctid = h.row_at
         join unnest(given) as g on g.id = b.id
         left join public.asset_on_chain as a on a.id = b.asset_on_chain_id
+        left join balance_sync.chain_settings as c on c.chain_id = a.chain_id
+        left join balance_sync.chain_state as s on s.chain_id = a.chain_id
     ),
     recorded as (
         update public.wallet_balances as b
@@ -322,7 +336,8 @@ begin
             h.chain_id,
             bool_and(h.error is not null and h.scope is not distinct from 'chain') as is_silent,
             min(h.error) as error,
-            max(h.block) filter (where h.error is null) as block
+            max(h.block) filter (where h.error is null) as block,
+            max(h.evm_chain_id) filter (where h.error is null) as evm_chain_id
         from held as h
         where h.chain_id is not null
         group by h.chain_id
@@ -342,7 +357,7 @@ begin
         array(select c.chain_id from by_chain as c where not c.is_silent),
         array(select c.chain_id from by_chain as c where c.is_silent order by c.chain_id),
         array(select c.error from by_chain as c where c.is_silent order by c.chain_id),
-        array(select (c.chain_id, c.block)::balance_sync.chain_head from by_chain as c where c.block is not null),
+        array(select (c.chain_id, c.block, c.evm_chain_id)::balance_sync.chain_head from by_chain as c where c.block is not null),
         array(select l.id from lost as l where not exists (select from public.wallet_balances as b where b.id = l.id))
     into answer, worker, answered, silent, errors, heads, unknown;
 

@@ -75,9 +75,12 @@ export type ErrorCode =
   | "unknown_adapter"
   | "aborted";
 
-/** `raw` in the asset's smallest unit, 0 <= raw < 2^256, as the node attested it at `block`. */
+/**
+ * `raw` in the asset's smallest unit, 0 <= raw < 2^256, as a node of chain `chainId` attested it at
+ * `block`.
+ */
 export type ReadResult =
-  | { id: string; raw: bigint; block: bigint }
+  | { id: string; raw: bigint; block: bigint; chainId?: bigint }
   | { id: string; error: ReadError };
 
 /** Reads one chain for the length of one run; remembers what it learns about nodes and contracts. */
@@ -89,6 +92,11 @@ export interface ChainReader {
   read(balances: WalletBalance[], signal: AbortSignal): Promise<ReadResult[]>;
   /** HTTP requests sent to this chain's nodes so far. */
   readonly rpcCalls: number;
+  /**
+   * What the nodes say they are, once asked. Postgres remembers it, so that a URL that leads to
+   * another chain one day is found out although nobody has set `evm_chain_id`.
+   */
+  readonly chainId?: bigint | undefined;
 }
 
 /** What a chain family exports. */

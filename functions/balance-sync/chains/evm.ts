@@ -46,6 +46,9 @@ function open(chain: Chain): ChainReader {
     get rpcCalls() {
       return session.rpcCalls;
     },
+    get chainId() {
+      return session.chainId;
+    },
     read(balances, signal) {
       const rows = balances.map(({ id, address, contract_address }) => ({
         id,

@@ -58,7 +58,7 @@ export function guard(family: ChainFamily, chain: Chain): ChainReader {
       try {
         if (signal.aborted) throw aborted();
         for (const result of sound.length === 0 ? [] : await reader.read(sound, signal)) {
-          results.set(result.id, checked(result));
+          results.set(result.id, checked(result, reader.chainId));
         }
       } catch (failure) {
         missing = errorOf(failure);
@@ -96,13 +96,13 @@ function refused(id: string, code: ReadError["code"], message: string): ErrorRes
 }
 
 /** A value outside its range is no balance, whoever attested it. */
-function checked(result: ReadResult): ReadResult {
+function checked(result: ReadResult, chainId: bigint | undefined): ReadResult {
   if ("error" in result) {
     return { id: result.id, error: { ...result.error, message: redact(result.error.message) } };
   }
   const { id, raw, block } = result;
   if (typeof raw === "bigint" && raw >= 0n && raw < 1n << 256n && typeof block === "bigint") {
-    return result;
+    return chainId === undefined ? result : { ...result, chainId };
   }
   return refused(id, "rpc_bad_response", "the adapter answered no integer from 0 to 2^256 - 1");
 }

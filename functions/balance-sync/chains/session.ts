@@ -37,6 +37,8 @@ const staleSeconds = 120n;
 
 export interface Session {
   readonly rpcCalls: number;
+  /** What every answer so far came from; what it must come from where that is known. */
+  readonly chainId: bigint | undefined;
   /** The way it is read at present. */
   readonly route: Pick<Route<unknown>, "maxRows" | "sandboxed">;
   /** Rows to put into one request; learns from requests that were too large. */
@@ -128,6 +130,9 @@ export function openSession<Node>(chain: Chain, access: Access<Node>): Session {
     ),
     get rpcCalls() {
       return transport.rpcCalls;
+    },
+    get chainId() {
+      return expectedChainId;
     },
     get route() {
       return routes[current]!;

@@ -60,6 +60,9 @@ function open(chain: Chain): ChainReader {
     get rpcCalls() {
       return session.rpcCalls;
     },
+    get chainId() {
+      return session.chainId;
+    },
     read(balances, signal) {
       const rows = balances.map(({ id, address, contract_address }) => ({
         id,
