@@ -2,11 +2,12 @@
 -- defines over one of four sources, with the triggers that notice a mended address there.
 
 
--- The four sources: the table each reads, what the view is made of, the key by which a changed row
--- names its wallet, and the problem, if any, that keeps the source from being used here.
--- An is_active is heeded wherever the table has one; a wallet without a chain has its address on all.
+-- The four sources: the table each reads, the column by which it names a wallet, all addresses in it
+-- (a query for wallet_id, chain_id, address, is_active), and the problem, if any, that keeps it from
+-- being used here. An is_active is heeded wherever the table has one; a wallet without a chain has
+-- its address on all.
 create function balance_sync.address_sources()
-returns table (place integer, source text, table_name text, wallet_key text, definition text, problem text)
+returns table (place integer, source text, table_name text, wallet_key text, addresses text, problem text)
 language sql
 stable
 set search_path = ''
@@ -63,21 +64,21 @@ as $$
         case s.source when 'user_wallet_addresses' then 'wallet_id' when 'wallet_balances' then null else 'id' end,
         case
             when s.source = 'wallet_balances' then
-                'select b.wallet_id, a.chain_id, b.address::text as address'
+                'select b.wallet_id, a.chain_id, b.address::text as address, true as is_active'
                 ' from public.wallet_balances as b'
                 ' join public.asset_on_chain as a on a.id = b.asset_on_chain_id'
-            when s.source = 'wallets' then
-                'select w.id as wallet_id, c.id as chain_id, w.address::text as address'
-                ' from public.wallets as w'
-                || case
+            else format(
+                'select w.%s as wallet_id, %s as chain_id, w.address::text as address, %s as is_active from public.%s as w%s',
+                case s.source when 'user_wallet_addresses' then 'wallet_id' else 'id' end,
+                case s.source when 'wallets' then 'c.id' else 'w.chain_id' end,
+                case when s.has_is_active then 'w.is_active' else 'true' end,
+                s.table_name,
+                case
+                    when s.source <> 'wallets' then ''
                     when s.has_chain_id then ' join public.chains as c on w.chain_id = c.id or w.chain_id is null'
                     else ' cross join public.chains as c'
                 end
-                || case when s.has_is_active then ' where w.is_active' else '' end
-            else
-                format('select w.%s as wallet_id, w.chain_id, w.address::text as address', case s.source when 'user_wallet_addresses' then 'wallet_id' else 'id' end)
-                || ' from public.user_wallet_addresses as w'
-                || case when s.has_is_active then ' where w.is_active' else '' end
+            )
         end,
         s.problem
     from sources as s
@@ -122,11 +123,11 @@ begin
                     where b.id = any ($1)
                       and exists (
                           select from (%s) as s
-                          where s.wallet_id = b.wallet_id and s.chain_id = a.chain_id and s.address <> ''
+                          where s.wallet_id = b.wallet_id and s.chain_id = a.chain_id and s.is_active and s.address <> ''
                       )
                 $query$
             end,
-            candidate.definition
+            candidate.addresses
         )
             into resolved
             using resolved_by_source.wallet_balance_ids;
@@ -307,7 +308,10 @@ begin
             );
     end if;
 
-    execute 'create or replace view balance_sync.wallet_addresses as ' || chosen.definition;
+    execute format(
+        'create or replace view balance_sync.wallet_addresses as select s.wallet_id, s.chain_id, s.address from (%s) as s where s.is_active',
+        chosen.addresses
+    );
     execute format(
         'comment on view balance_sync.wallet_addresses is %L',
         'Which address a wallet has on a chain; address source: ' || chosen.source
