@@ -232,6 +232,8 @@ begin
         join public.wallet_balances as b on b.id = g.id
         where right(b.locked_by, 36) = record_wallet_balances.claim_id::text
           and b.locked_until > now()
+        -- in the table's order, as an update that goes through all of it: the two never wait in a circle
+        order by b.ctid
         for update of b
     );
 

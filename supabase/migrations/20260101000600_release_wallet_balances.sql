@@ -25,6 +25,7 @@ begin
         where right(b.locked_by, 36) = release_wallet_balances.claim_id::text
           and b.locked_until > now()
           and (release_wallet_balances.wallet_balance_ids is null or b.id = any (release_wallet_balances.wallet_balance_ids))
+        order by b.ctid
         for update
     );
     select left(b.locked_by, -37)
