@@ -73,6 +73,7 @@ async function lacks(sql: Sql, condition: string): Promise<boolean> {
 }
 
 async function openPglite(): Promise<Server> {
+  const { exitCode } = Deno;
   const connection = await createPgliteConnection();
   const { driver } = connection;
   let last: Promise<unknown> = driver.waitReady;
@@ -84,7 +85,11 @@ async function openPglite(): Promise<Server> {
     // One connection for everybody, on which @supabase/lite begins a transaction per request without
     // asking: two requests at once would meet in one transaction, under one role.
     turn: (task) => {
-      const turn = last.then(task);
+      const turn = last.then(task).finally(() => {
+        // Postgres in WebAssembly leaves its exit codes in this process: 99 when it has started,
+        // 100 after an error
+        Deno.exitCode = exitCode;
+      });
       last = turn.catch(() => {});
       return turn;
     },

@@ -30,7 +30,15 @@ export function createTicker(sql: Sql): (now: number) => Promise<void> {
 }
 
 async function run(sql: Sql, jobid: string, command: string): Promise<void> {
-  const started = new Date().toISOString();
+  const [detail] = await sql<{ runid: string }>(
+    `insert into cron.job_run_details (jobid, database, username, command, status, start_time)
+     select jobid, database, username, command, 'running', clock_timestamp()
+     from cron.job
+     where jobid = $1::text::bigint
+     returning runid::text`,
+    [jobid],
+  );
+  if (!detail) return;
   let outcome = ["succeeded", "1 row"];
   try {
     await sql(command);
@@ -38,11 +46,9 @@ async function run(sql: Sql, jobid: string, command: string): Promise<void> {
     outcome = ["failed", error instanceof Error ? error.message : String(error)];
   }
   await sql(
-    `insert into cron.job_run_details
-         (jobid, database, username, command, status, return_message, start_time, end_time)
-     select jobid, database, username, command, $2, $3, $4::timestamptz, clock_timestamp()
-     from cron.job
-     where jobid = $1::text::bigint`,
-    [jobid, ...outcome, started],
+    `update cron.job_run_details
+     set status = $2, return_message = $3, end_time = clock_timestamp()
+     where runid = $1::text::bigint`,
+    [detail.runid, ...outcome],
   );
 }

@@ -48,7 +48,7 @@ async function send(sql: Sql, request: QueuedRequest, stopping: AbortSignal): Pr
     if (stopping.aborted) return;
     answer = timeout.aborted
       ? [null, null, null, null, true, `Timeout of ${timeout_milliseconds} ms reached`]
-      : [null, null, null, null, false, error instanceof Error ? error.message : String(error)];
+      : [null, null, null, null, false, String((error as Error).cause ?? error)];
   }
   await sql(
     `insert into net._http_response (id, status_code, content_type, headers, content, timed_out, error_msg)

@@ -207,6 +207,8 @@ begin
         grant usage on schema cron to postgres with grant option;
         grant all on all functions in schema cron to postgres with grant option;
         grant all on cron.job_run_details to postgres with grant option;
+        -- the worker that writes there is a superuser; its stand-in may be anybody
+        grant usage on sequence cron.runid_seq to postgres;
         grant select on cron.job to postgres with grant option;
     $cron$;
 end;
