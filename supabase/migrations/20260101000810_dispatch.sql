@@ -177,9 +177,9 @@ $$;
 -- Queues as many invocations of the function as the backlog needs, and returns how many: none when
 -- nothing is due, when enough runs are live, or when dispatch_problems() has something to say.
 --
--- A batch takes a run about a second (claim, one round of RPC requests, record) and its deadline is
--- 60 s. Reckoned with are 30 batches, 1,500 rows by default, so that one run is through within one
--- tick of the schedule even if its chains answer half as fast. max_parallel_runs is the limit.
+-- A run is reckoned to do 100 batches, 5,000 rows by default: it is through within one tick of the
+-- schedule at 0.3 s a batch (claim, one round of RPC requests, record; 0.12 s measured with a node
+-- 100 ms away), and before its deadline of 60 s at 0.6 s. max_parallel_runs is the limit.
 --
 -- Live is every run not ended: queued less than two minutes ago, or with a heartbeat younger than a
 -- lease. Except for runs within ten seconds of their deadline: were they waited for, the next tick
@@ -215,7 +215,7 @@ begin
         return 0;
     end if;
 
-    rows_per_run := 30 * settings.batch_size;
+    rows_per_run := 100 * settings.batch_size;
     wanted := ceil(balance_sync.backlog(rows_per_run * settings.max_parallel_runs)::numeric / rows_per_run)::integer - live;
     if wanted <= 0 or cardinality(balance_sync.dispatch_problems()) > 0 then
         return 0;

@@ -10,7 +10,7 @@ insert into assets (id) values ('00000000-0000-0000-0000-0000000000a1');
 insert into asset_on_chain (id, chain_id, asset_id, is_native)
 values ('00000000-0000-0000-0000-0000000000b1', '00000000-0000-0000-0000-0000000000c1', '00000000-0000-0000-0000-0000000000a1', true);
 
--- 2 rows a batch, 30 batches a run: 60 rows
+-- 2 rows a batch, 100 batches a run: 200 rows
 update balance_sync.settings set batch_size = 2, max_parallel_runs = 3;
 create function pg_temp.dispatched_for(rows integer)
 returns integer
@@ -27,8 +27,8 @@ end
 $$;
 
 select is(pg_temp.dispatched_for(1), 1, 'one due row needs a run');
-select is(pg_temp.dispatched_for(60), 1, 'as many rows as a run can do need one');
-select is(pg_temp.dispatched_for(61), 2, 'one row more needs two');
+select is(pg_temp.dispatched_for(200), 1, 'as many rows as a run can do need one');
+select is(pg_temp.dispatched_for(201), 2, 'one row more needs two');
 select is(pg_temp.dispatched_for(1000), 3, 'no more than max_parallel_runs are queued');
 update balance_sync.settings set max_parallel_runs = 0;
 select is(pg_temp.dispatched_for(1000), 0, 'max_parallel_runs of 0 queues nothing');
