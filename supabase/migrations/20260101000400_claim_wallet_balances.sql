@@ -37,6 +37,11 @@ begin
                 raise exception 'Cannot end a run: expected "only"."ended" to be {"because": text, "error": text or null}'
                     using errcode = '22023';
             end if;
+        elsif key = 'examine' then
+            if ids <> 'true' then
+                raise exception 'Cannot examine the database: expected "only"."examine" to be true, found %', ids
+                    using errcode = '22023';
+            end if;
         else
             raise exception 'Cannot claim wallet balances: "only" has the unknown key "%", expected wallet_balance_ids, wallet_ids, chain or ended', key
                 using errcode = '22023';
@@ -293,7 +298,8 @@ $$;
 -- lock_seconds  at least 1; null takes settings.lock_seconds
 -- only          {"wallet_balance_ids": [uuid], "wallet_ids": [uuid], "chain": name}: those rows, due or
 --               not, never one that is leased. {"ended": {"because", "error"}}: claims nothing and
---               closes the ledger entry of this worker's run.
+--               closes the ledger entry of this worker's run. {"examine": true}: claims nothing and
+--               answers what the doctor needs to know, see examination().
 --
 -- Answers {"claim_id", "locked_until", "claimed", "chains": [{"chain_id", "name", "adapter", "rpc_url",
 -- "settings", "balances": [{"id", "address", "asset_id", "is_native", "contract_address", "decimals"}]}]};
@@ -337,7 +343,9 @@ begin
         perform balance_sync.check_only(claim_wallet_balances."only");
     end if;
 
-    if claim_wallet_balances."only" ? 'ended' then
+    if claim_wallet_balances."only" ? 'examine' then
+        return '{"claim_id": null, "claimed": 0}' || balance_sync.examination();
+    elsif claim_wallet_balances."only" ? 'ended' then
         perform balance_sync.end_run(claim_wallet_balances.worker_id, claim_wallet_balances."only" -> 'ended');
         return '{"claim_id": null, "claimed": 0, "chains": []}';
     end if;
