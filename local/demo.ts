@@ -25,9 +25,13 @@ async function syncWorld(): Promise<Outcome[]> {
   await using _stack = stack;
   await using _chains = chains;
   const world = await seedWorld(stack.sql, chains.chains);
-  step("database", "migrated and seeded, its Data API at " + dim(`${stack.url}/rest/v1`));
-  for (const { name, node, evmChainId, rpcUrl } of chains.chains) {
-    if (node) step(name, `a chain of its own, id ${evmChainId}, at ${dim(rpcUrl)}`);
+  const [{ version } = { version: "" }] = await stack.sql<{ version: string }>(
+    "select split_part(current_setting('server_version'), ' ', 1) as version",
+  );
+  step("database", `Postgres ${version}, migrated and seeded`, `${stack.url}/rest/v1`);
+  for (const { name, node, rpcUrl } of chains.chains) {
+    const what = name === "tron" ? "a TRON node's API over anvil" : "anvil, with ERC-20 contracts";
+    if (node) step(name, what, rpcUrl);
   }
 
   const asked = performance.now();
@@ -36,11 +40,11 @@ async function syncWorld(): Promise<Outcome[]> {
     headers: { "x-balance-sync-secret": stack.syncSecret },
   });
   const answer = await response.json();
-  step("function", `POST ${dim(stack.functionUrl)} answered ${response.status} ${since(asked)}`);
+  step("function", `POST answered ${response.status} ${since(asked)}`, stack.functionUrl);
   if (!response.ok) log.push(JSON.stringify(answer));
   for (const { name, claimed, rpc_calls } of answer.chains ?? []) {
     const requests = rpc_calls === 1 ? "1 RPC request" : `${rpc_calls} RPC requests`;
-    step("", dim(`${name}: ${claimed} balances in ${requests}`));
+    step("", `${name}: ${claimed} balances in ${requests}`);
   }
 
   const outcomes = await examineWorld(stack.sql, world.rows, chains.chains);
@@ -78,7 +82,7 @@ function show(outcomes: Outcome[]): void {
   }
   console.log(
     `\n${green("Every row ended as it should.")} ` +
-      `${synced.length} balances compared with their chains. ${since(started)}\n`,
+      `${synced.length} balances compared with their chains ${since(started)}.\n`,
   );
   console.log(
     layOut([
@@ -109,10 +113,10 @@ function list(rows: [Outcome, string][]): void {
   );
 }
 
-function step(what: string, how: string): void {
-  console.log(`  ${what.padEnd(10)}${how}`);
+function step(what: string, how: string, where = ""): void {
+  console.log(`  ${what.padEnd(10)}${how.padEnd(37)}${dim(where)}`.trimEnd());
 }
 
 function since(start: number): string {
-  return dim(`(${((performance.now() - start) / 1000).toFixed(1)} s)`);
+  return `(${((performance.now() - start) / 1000).toFixed(1)} s)`;
 }

@@ -2,11 +2,9 @@
  * The embedded stack: a whole Supabase project, as far as Balance Sync needs one, behind one address.
  * Postgres, Data API and front door are in this process; the function has its own, as on the platform.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { type Keys, openDatabase, type Sql } from "./database.ts";
 import { startFunction } from "./function_server.ts";
-import { createTicker } from "./pg_cron.ts";
-import { sendQueuedRequests } from "./pg_net.ts";
+import { startWorkers } from "./workers.ts";
 
 /** Known to everybody, as those of `supabase start` are: the stack listens on the loopback interface only. */
 export const LOCAL_KEYS = {
@@ -134,30 +132,5 @@ async function keepInVault(sql: Sql, functionUrl: string): Promise<void> {
   ) {
     await sql("delete from vault.secrets where name = $1", [name]);
     await sql("select vault.create_secret($1, $2)", [secret, name]);
-  }
-}
-
-/** The workers of pg_net and pg_cron, unless the database has the real ones. */
-async function startWorkers(sql: Sql, onLog = (_: string) => {}): Promise<AsyncDisposable> {
-  const installed = await sql<{ extname: string }>("select extname from pg_catalog.pg_extension");
-  const real = new Set(installed.map((extension) => extension.extname));
-  const stopping = new AbortController();
-  const tick = createTicker(sql);
-  const loops = [
-    ...real.has("pg_net") ? [] : [repeat(100, () => sendQueuedRequests(sql, stopping.signal))],
-    ...real.has("pg_cron") ? [] : [repeat(500, () => tick(Date.now()))],
-  ];
-  return {
-    async [Symbol.asyncDispose]() {
-      stopping.abort();
-      await Promise.all(loops);
-    },
-  };
-
-  async function repeat(everyMs: number, work: () => Promise<void>): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await work().catch((error) => onLog(String(error)));
-      await delay(everyMs, null, { signal: stopping.signal }).catch(() => {});
-    }
   }
 }

@@ -3,6 +3,7 @@ import { Interface, type InterfaceAbi, keccak256 } from "ethers";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { tokenContract } from "../../local/contracts/mod.ts";
 import { startEvmNode } from "../../local/evm_node.ts";
 
@@ -106,7 +107,7 @@ for (const signal of ["SIGKILL", "SIGTERM", "SIGINT"] as const) {
     const source = new URL("../../local/evm_node.ts", import.meta.url).href;
     const starter = spawn(Deno.execPath(), [
       "eval",
-      `--config=${new URL("../../deno.json", import.meta.url).pathname}`,
+      `--config=${fileURLToPath(new URL("../../deno.json", import.meta.url))}`,
       `import { startEvmNode } from "${source}";
        const { url } = await startEvmNode({ chainId: 1 });
        console.log(url);
