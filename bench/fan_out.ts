@@ -1,64 +1,63 @@
 /**
- * Rows per second by the number of runs at a time: 100,000 due rows on one chain, worked off by the
- * runs that dispatch() queues, each in a function process of its own, on a real Postgres.
- *
- *     deno run -A bench/fan_out.ts [rows]
+ * Rows per second by the number of runs at a time: due rows on one chain, worked off by the runs that
+ * dispatch() queues, each in a function process of its own, on a real Postgres.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import type { Sql } from "../local/database.ts";
 import { startEvmNode } from "../local/evm_node.ts";
 import { startPostgres } from "../local/postgres.ts";
 import { startStack } from "../local/stack.ts";
 import { startProxy } from "../tests/chains/proxy.ts";
 import { addBacklog, countSynced, dispatch } from "../tests/stack/backlog.ts";
+import { type Figure, figure, show } from "./figure.ts";
 
-const rows = Number(Deno.args[0] ?? 100_000);
+const rows = 100_000;
+/** A run is reckoned to do 100 batches, so that eight runs are needed. */
 const batchSize = 125;
-const parallels = [1, 2, 4, 8];
-/** 0: the node is on this machine. 100: it is a provider in another region. */
+/** A provider in another region; on this machine itself, where the processors are the limit. */
 const latenciesMs = [100, 0];
+/** Runs at a time, and the share of one run's time they may take where the node's latency counts. */
+const targets: Record<number, number> = { 1: 1, 2: 0.6, 4: 0.35, 8: 0.25 };
 
-await using server = await startPostgres();
-await using node = await startEvmNode({ chainId: 56 });
-await using proxy = await startProxy(node.url);
-await using stack = await startStack({
-  databaseUrl: server.url,
-  functions: Math.max(...parallels),
-  onLog(line) {
-    if (!line.includes('"level":"info"')) console.error(line);
-  },
-});
-const { sql } = stack;
-let latencyMs = 0;
-proxy.behave(async ({ forward }) => {
-  if (latencyMs > 0) await delay(latencyMs);
-  return await forward();
-});
-await addBacklog({ sql, node, rpcUrl: proxy.url, rows });
-// a row that was synced is not due again before the end
-await sql("update balance_sync.settings set batch_size = $1, sync_interval_seconds = 36000", [
-  batchSize,
-]);
+export async function run(): Promise<Figure[]> {
+  await using server = await startPostgres();
+  await using node = await startEvmNode({ chainId: 56 });
+  await using proxy = await startProxy(node.url);
+  await using stack = await startStack({ databaseUrl: server.url, functions: 8 });
+  const { sql } = stack;
+  await addBacklog({ sql, node, rpcUrl: proxy.url, rows });
+  // a row that was synced is not due again before the end
+  await sql("update balance_sync.settings set batch_size = $1, sync_interval_seconds = 36000", [
+    batchSize,
+  ]);
 
-let cycle = 0;
-for (latencyMs of latenciesMs) {
-  console.log(`\n${rows} rows, ${batchSize} a batch, ${latencyMs} ms of latency before the node`);
-  for (const parallel of parallels) {
-    cycle++;
-    console.log(await measure(parallel));
+  const figures: Figure[] = [];
+  let cycle = 0;
+  for (const latencyMs of latenciesMs) {
+    proxy.behave(async ({ forward }) => {
+      if (latencyMs > 0) await delay(latencyMs);
+      return await forward();
+    });
+    let alone: number | undefined;
+    for (const [parallel, target] of Object.entries(targets)) {
+      const seconds = await workOff(sql, Number(parallel), ++cycle);
+      alone ??= seconds;
+      const rate = Math.round(rows / seconds);
+      const name = `${rows} rows, node ${latencyMs} ms away, ${parallel} at a time: ${rate} rows/s`;
+      figures.push(figure(name, seconds, alone, "s", latencyMs > 0 ? target : 1.1));
+    }
   }
+  return figures;
 }
 
-async function measure(parallel: number): Promise<string> {
+/** Makes every row due and ticks every second until all are synced; the seconds that took. */
+async function workOff(sql: Sql, parallel: number, cycle: number): Promise<number> {
   await sql("delete from balance_sync.runs");
   await sql("update balance_sync.settings set max_parallel_runs = $1", [parallel]);
   await sql("update public.wallet_balances set next_sync_at = now()");
   await sql("vacuum analyze public.wallet_balances");
-
-  const started = performance.now();
-  let ticks = 0;
   do {
     await dispatch(sql);
-    ticks++;
     await delay(1000);
   } while ((await sql("select from balance_sync.runs where ended_at is null limit 1")).length > 0);
 
@@ -66,16 +65,13 @@ async function measure(parallel: number): Promise<string> {
   if (synced !== rows) {
     throw new Error(`Expected ${rows} rows synced ${cycle} times, found ${synced}`);
   }
-  const [run] = await sql<{ runs: number; claimed: number; seconds: number }>(
-    `select
-       count(*)::integer as runs,
-       sum(claimed)::integer as claimed,
-       extract(epoch from max(ended_at) - min(started_at))::float as seconds
+  const [took] = await sql<{ seconds: number }>(
+    `select extract(epoch from max(ended_at) - min(started_at))::float as seconds
      from balance_sync.runs`,
   );
-  const { runs, claimed, seconds } = run!;
-  const rate = Math.round(rows / seconds);
-  const wall = Math.round((performance.now() - started) / 1000);
-  return `${parallel} at a time: ${rate} rows/s, ${runs} runs in ${ticks} ticks, ` +
-    `${claimed - rows} rows claimed twice, ${wall} s`;
+  return took!.seconds;
+}
+
+if (import.meta.main) {
+  for (const line of await run()) show(line);
 }
