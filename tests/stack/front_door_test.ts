@@ -1,5 +1,5 @@
 /** What a caller meets at the stack's address: the Data API with its roles, and the function. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { openDatabase } from "../../local/database.ts";
 import { findPostgres, startPostgres } from "../../local/postgres.ts";
 import { LOCAL_KEYS, startStack } from "../../local/stack.ts";
@@ -162,6 +162,25 @@ Deno.test("one address leads to the Data API and to the function", async (test) 
       { name: "balance_sync_url", decrypted_secret: stack.functionUrl },
     ]);
   });
+});
+
+const missing = "missing" in binaries ? ` (${binaries.missing})` : "";
+Deno.test({
+  name: `a database whose Vault leads to another installation is left alone${missing}`,
+  ignore: missing !== "",
+  async fn() {
+    await using server = await startPostgres();
+    await using database = await openDatabase(LOCAL_KEYS, server.url);
+    const elsewhere = "https://ref.supabase.co/functions/v1/balance-sync";
+    await database.sql("select vault.create_secret($1, 'balance_sync_url')", [elsewhere]);
+    await assertRejects(
+      () => startStack({ databaseUrl: server.url }),
+      Error,
+      "Cannot use this database: its Vault secret balance_sync_url belongs to another installation",
+    );
+    const kept = await database.sql("select name, decrypted_secret from vault.decrypted_secrets");
+    assertEquals(kept, [{ name: "balance_sync_url", decrypted_secret: elsewhere }]);
+  },
 });
 
 /** @supabase/lite writes each refusal of the database to the console, which here says nothing new. */
