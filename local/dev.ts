@@ -48,6 +48,8 @@ ${lines.map((line) => `  ${line}`).join("\n")}
 
   ${dim("# sync now")}
   curl -X POST ${functionUrl} -H 'apikey: ${secretKey}'
+  ${dim("# the same, row by row")}
+  npx deno task sync --local
   ${dim("# the balances")}
   curl '${url}/rest/v1/wallet_balances?select=on_chain_balance_human,last_checked,last_error' -H 'apikey: ${secretKey}'
 `);
