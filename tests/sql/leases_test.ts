@@ -84,7 +84,10 @@ onPostgres("leases", {
         const claimed = await claim(sql, worker, 20);
         if (claimed.claim_id === null) break;
         if (turn % 3 === 0) zombies.push(claimed);
-        else recorded += (await record(sql, claimed)).recorded;
+        else {
+          const answer = await record(sql, claimed);
+          recorded += answer.recorded;
+        }
       }
     });
     assert(zombies.length >= 8);
@@ -94,7 +97,8 @@ onPostgres("leases", {
     for (;;) {
       const claimed = await claim(sql, "heir", 500);
       if (claimed.claim_id === null) break;
-      recorded += (await record(sql, claimed, { raw: "2", block: "2" })).recorded;
+      const answer = await record(sql, claimed, { raw: "2", block: "2" });
+      recorded += answer.recorded;
     }
     assertEquals(recorded, 2_000);
     for (const zombie of zombies) {

@@ -22,10 +22,15 @@ export type Facts = Record<string, (database: TestDatabase) => Promise<void>>;
 const found = await findPostgres();
 
 /** One server a subject, one database a fact. Ignored, with the reason, where no server is found. */
-export function onPostgres(subject: string, facts: Facts, options: PostgresOptions = {}): void {
+export function onPostgres(
+  subject: string,
+  facts: Facts,
+  options: PostgresOptions & { missing?: string | undefined } = {},
+): void {
   const binaries = options.binaries ?? found;
-  if ("missing" in binaries) {
-    Deno.test.ignore(`${subject} (${binaries.missing})`, () => {});
+  if ("missing" in binaries || options.missing) {
+    const reason = "missing" in binaries ? binaries.missing : options.missing;
+    Deno.test.ignore(`${subject} (${reason})`, () => {});
     return;
   }
   Deno.test(subject, async (test) => {
@@ -40,6 +45,19 @@ export function onPostgres(subject: string, facts: Facts, options: PostgresOptio
       });
     }
   });
+}
+
+/** Why an extension cannot be used; undefined where it can. */
+export async function missingExtension(name: string): Promise<string | undefined> {
+  if ("missing" in found) return found.missing;
+  await using server = await startPostgres({ binaries: found, migrate: false });
+  const sql = postgres(server.adminUrl, { max: 1 });
+  try {
+    const available = await sql`select from pg_available_extensions where name = ${name}`;
+    return available.length > 0 ? undefined : `extension ${name} is not installed`;
+  } finally {
+    await sql.end();
+  }
 }
 
 async function withDatabase(

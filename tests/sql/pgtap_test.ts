@@ -7,7 +7,8 @@ import postgres from "postgres";
 import { PGlite } from "@electric-sql/pglite";
 import { pgtap } from "@electric-sql/pglite-pgtap";
 import { applyMigrations, readStandIns } from "../../local/migrations.ts";
-import { findPostgres, type PostgresServer, startPostgres } from "../../local/postgres.ts";
+import { startPostgres } from "../../local/postgres.ts";
+import { missingExtension } from "./on_postgres.ts";
 
 const folder = new URL("../../supabase/tests/", import.meta.url);
 
@@ -31,26 +32,16 @@ Deno.test("pgTAP on PGlite", async (test) => {
   }
 });
 
-const binaries = await findPostgres();
-const hasPgtap = !("missing" in binaries) && await isAvailable("pgtap");
+const missing = await missingExtension("pgtap");
 Deno.test({
-  name: "pgTAP on PostgreSQL" + (hasPgtap ? "" : " (no server with pgTAP is installed)"),
-  ignore: !hasPgtap,
+  name: missing ? `pgTAP on PostgreSQL (${missing})` : "pgTAP on PostgreSQL",
+  ignore: missing !== undefined,
   fn: async (test) => {
     await using server = await startPostgres();
     await query(server.adminUrl, "create extension pgtap with schema extensions");
     await runFiles(test, async (text) => tapLines(await query(server.url, text)));
   },
 });
-
-async function isAvailable(extension: string): Promise<boolean> {
-  await using server: PostgresServer = await startPostgres({ migrate: false });
-  const found = await query(
-    server.adminUrl,
-    `select from pg_available_extensions where name = '${extension}'`,
-  );
-  return found.length > 0;
-}
 
 async function query(url: string, text: string): Promise<postgres.RowList<postgres.Row[]>> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
