@@ -1,21 +1,9 @@
 /** `deno task sync`: a one-off sync of a project over HTTP. */
 import { setColorEnabled } from "@std/fmt/colors";
-import { readConfig } from "../functions/balance-sync/config.ts";
 import type { Progress, RunSummary } from "../functions/balance-sync/run_summary.ts";
 import { createProgressBar } from "./progress_bar.ts";
-import { LOCAL_KEYS, startStack } from "./stack.ts";
+import { embeddedProject, NotRun, type Project, projectOfEnvironment } from "./project.ts";
 import { readArguments, usage } from "./sync_arguments.ts";
-import { startWorldChains } from "./world_chains.ts";
-import { seedWorld } from "./world_seed.ts";
-
-/** A project to sync; disposing ends what was started for it. */
-interface Project extends AsyncDisposable {
-  url: string;
-  secretKey: string;
-}
-
-/** Why nothing was run: exit code 2. */
-class NotRun extends Error {}
 
 if (import.meta.main) {
   setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
@@ -30,7 +18,7 @@ async function sync(args: string[]): Promise<number> {
       console.log(usage);
       return 0;
     }
-    await using project = local ? await embedded() : fromEnvironment();
+    await using project = local ? await embeddedProject() : fromEnvironment();
     return await syncAll(project, body);
   } catch (error) {
     if (!(error instanceof NotRun)) throw error;
@@ -117,37 +105,11 @@ function parsed(args: string[]) {
 }
 
 function fromEnvironment(): Project {
-  const { supabaseUrl, databaseKey, problems } = readConfig((name) => Deno.env.get(name));
-  if (supabaseUrl === "" || databaseKey === "") {
-    throw new NotRun(`${problems.join("\n")}\n\n${usage}`);
+  try {
+    return projectOfEnvironment();
+  } catch (error) {
+    throw new NotRun(`${(error as Error).message}\n\n${usage}`);
   }
-  return {
-    url: supabaseUrl.replace(/\/+$/, ""),
-    secretKey: databaseKey,
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
-}
-
-/** The stack of `deno task dev` when it runs; else one of its own, with the demo's rows on PGlite. */
-async function embedded(): Promise<Project> {
-  const url = "http://127.0.0.1:54321";
-  const { secretKey } = LOCAL_KEYS;
-  const running = await fetch(`${url}/functions/v1/balance-sync/health`, {
-    headers: { apikey: secretKey },
-  }).then(async ({ status, body }) => {
-    await body?.cancel();
-    return status === 200 || status === 503;
-  }, () => false);
-  if (running) return { url, secretKey, [Symbol.asyncDispose]: () => Promise.resolve() };
-
-  await using parts = new AsyncDisposableStack();
-  const stack = parts.use(await startStack());
-  if (!Deno.env.get("BALANCE_SYNC_DATABASE_URL")) {
-    const { chains } = parts.use(await startWorldChains());
-    await seedWorld(stack.sql, chains);
-  }
-  const started = parts.move();
-  return { url: stack.url, secretKey, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
 
 async function* lines(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
