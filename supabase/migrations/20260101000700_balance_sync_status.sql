@@ -18,8 +18,9 @@ declare
     stop_at constant integer := 10000;
     chains jsonb;
     counts record;
-    undealt integer;
+    undealt record;
     totals jsonb;
+    overdue text;
 begin
     select coalesce(jsonb_agg(
         jsonb_build_object(
@@ -58,18 +59,39 @@ begin
         ) as b
     ) as d;
 
-    select count(*) into undealt from (
-        select from public.wallet_balances as w
+    select count(*) as due, extract(epoch from now() - min(u.next_sync_at))::bigint as oldest
+    into undealt
+    from (
+        select w.next_sync_at
+        from public.wallet_balances as w
         where w.sync_lane is null and w.next_sync_at <= now()
+        order by w.sync_lane, w.next_sync_at
         limit stop_at
     ) as u;
 
     select
-        coalesce(sum((c ->> 'due')::bigint), 0) + undealt as due,
+        coalesce(sum((c ->> 'due')::bigint), 0) + undealt.due as due,
         coalesce(sum((c ->> 'leased')::bigint), 0) as leased,
-        max((c ->> 'oldest_due_seconds')::bigint) as oldest
+        greatest(max((c ->> 'oldest_due_seconds')::bigint), undealt.oldest) as oldest,
+        greatest(
+            max((c ->> 'oldest_due_seconds')::bigint) filter (where ((c ->> 'out_until')::timestamptz > now()) is not true),
+            undealt.oldest
+        ) as oldest_of_chains_that_answer
     into counts
     from jsonb_array_elements(chains) as c;
+
+    if counts.oldest_of_chains_that_answer > 300 then
+        select case
+            when max(r.ended_at) is null then 'Rows have been due for more than five minutes and no run has ever finished'
+            when max(r.ended_at) < now() - interval '5 minutes' then format(
+                'Rows have been due for more than five minutes and no run has finished for %s minutes',
+                (extract(epoch from now() - max(r.ended_at)) / 60)::integer
+            )
+        end
+        into overdue
+        from balance_sync.runs as r
+        where r.stopped_because not in ('not_accepted', 'not_started', 'lost', 'error');
+    end if;
 
     select jsonb_build_object(
         'runs', count(*), 'claimed', coalesce(sum(r.claimed), 0), 'recorded', coalesce(sum(r.recorded), 0),
@@ -95,7 +117,7 @@ begin
         'last_heartbeat_seconds', (select extract(epoch from now() - max(r.heartbeat_at))::bigint from balance_sync.runs as r),
         'chains', chains,
         'totals', totals,
-        'warnings', to_jsonb(balance_sync.schedule_warnings())
+        'warnings', to_jsonb(array_remove(balance_sync.schedule_warnings() || overdue, null))
     );
 end
 $$;

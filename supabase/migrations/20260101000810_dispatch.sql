@@ -145,37 +145,24 @@ end
 $$;
 
 
--- Why nothing can be dispatched; empty when all is there.
-create function balance_sync.dispatch_problems()
-returns text[]
-language plpgsql
+-- Where the function is called and with which secret, from Vault; null what is missing. Spaces and
+-- line ends around them are whoever pasted them in. While it is rotated the secret may be two values
+-- with a comma between: the function knows both, and the first is sent.
+create function balance_sync.dispatch_target(out url text, out secret text)
+language sql
 stable
 security definer
 set search_path = ''
 as $$
-declare
-    url text := balance_sync.vault_secret('balance_sync_url');
-begin
-    return array_remove(array[
-        case when to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
-            'pg_net is not installed, so the function cannot be called: create extension pg_net with schema extensions;'
-        end,
-        case
-            when coalesce(btrim(url, E' \t\r\n'), '') = '' then
-                'Vault has no secret balance_sync_url, so the function cannot be found: select vault.create_secret(''https://<project ref>.supabase.co/functions/v1/balance-sync'', ''balance_sync_url'');'
-            when btrim(url, E' \t\r\n') !~* '^https?://[^/\s]+(/\S*)?$' then
-                'The Vault secret balance_sync_url is no http or https URL'
-        end,
-        case when coalesce(btrim(balance_sync.vault_secret('balance_sync_secret'), E' \t\r\n,'), '') = '' then
-            'Vault has no secret balance_sync_secret, so the function would refuse the call: select vault.create_secret(''<its BALANCE_SYNC_SECRET>'', ''balance_sync_secret'');'
-        end
-    ], null);
-end
+    select
+        nullif(btrim(balance_sync.vault_secret('balance_sync_url'), E' \t\r\n'), ''),
+        nullif(btrim(split_part(balance_sync.vault_secret('balance_sync_secret'), ',', 1), E' \t\r\n'), '')
 $$;
 
 
 -- Queues as many invocations of the function as the backlog needs, and returns how many: none when
--- nothing is due, when enough runs are live, or when dispatch_problems() has something to say.
+-- nothing is due, when enough runs are live, and while pg_net or the secrets of dispatch_target() are
+-- missing, which balance_sync_status() and diagnose() say.
 --
 -- A run is reckoned to do 100 batches, 5,000 rows by default: it is through within one tick of the
 -- schedule at 0.3 s a batch (claim, one round of RPC requests, record; 0.12 s measured with a node
@@ -196,8 +183,7 @@ declare
     rows_per_run integer;
     live integer;
     wanted integer;
-    url text;
-    secret text;
+    target record;
 begin
     -- Two jobs, or a job and an operator, would count the same backlog twice.
     if not pg_try_advisory_xact_lock(hashtext('balance_sync.dispatch')) then
@@ -217,13 +203,14 @@ begin
 
     rows_per_run := 100 * settings.batch_size;
     wanted := ceil(balance_sync.backlog(rows_per_run * settings.max_parallel_runs)::numeric / rows_per_run)::integer - live;
-    if wanted <= 0 or cardinality(balance_sync.dispatch_problems()) > 0 then
+    select * into target from balance_sync.dispatch_target();
+    if wanted <= 0
+        or target.secret is null
+        or coalesce(target.url, '') !~* '^https?://[^/\s]'
+        or to_regclass('net.http_request_queue') is null
+    then
         return 0;
     end if;
-
-    url := btrim(balance_sync.vault_secret('balance_sync_url'), E' \t\r\n');
-    -- While it is rotated the secret may be two values; the function knows both, the first is sent.
-    secret := btrim(split_part(balance_sync.vault_secret('balance_sync_secret'), ',', 1), E' \t\r\n');
 
     -- The timeout is short because pg_net keeps one transaction open until the slowest of its
     -- requests has ended; the function answers 202 at once and works on.
@@ -232,13 +219,13 @@ begin
     )
     insert into balance_sync.runs (id, worker_id, queued_at, request_id)
     select q.id, 'balance-sync:' || q.id, now(), net.http_post(
-        url => url,
+        url => target.url,
         body => '{}',
         headers => jsonb_build_object(
             'Content-Type', 'application/json',
             'Prefer', 'respond-async',
             'x-balance-sync-run', q.id,
-            'x-balance-sync-secret', secret
+            'x-balance-sync-secret', target.secret
         ),
         timeout_milliseconds => 5000
     )
@@ -250,5 +237,5 @@ $$;
 
 revoke all on function balance_sync.end_lost_runs() from public, anon, authenticated, service_role;
 revoke all on function balance_sync.backlog(integer) from public, anon, authenticated, service_role;
-revoke all on function balance_sync.dispatch_problems() from public, anon, authenticated, service_role;
+revoke all on function balance_sync.dispatch_target() from public, anon, authenticated, service_role;
 revoke all on function balance_sync.dispatch() from public, anon, authenticated, service_role;

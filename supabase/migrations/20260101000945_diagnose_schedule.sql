@@ -8,6 +8,7 @@ as $$
 declare
     job record;
     failing record;
+    target record;
     cron_is_there boolean := to_regprocedure('cron.schedule(text, text, text)') is not null;
     net_is_there boolean := to_regclass('net.http_request_queue') is not null;
     vault_is_there boolean := to_regclass('vault.decrypted_secrets') is not null;
@@ -42,6 +43,7 @@ begin
     where string_to_array(substring(e.extversion from '^[0-9]+(?:\.[0-9]+)*'), '.')::integer[] < o.wanted;
 
     if vault_is_there then
+        select * into target from balance_sync.dispatch_target();
         return query
         select
             'vault_secret_missing',
@@ -50,20 +52,18 @@ begin
             1::bigint,
             format('select vault.create_secret(%L, %L);', '<' || s.meaning || '>', s.name)
         from (values
-            ('balance_sync_url', 'the function''s URL as Postgres sees it'),
-            ('balance_sync_secret', 'the function''s BALANCE_SYNC_SECRET')
-        ) as s (name, meaning)
-        where coalesce(balance_sync.vault_secret(s.name), '') = '';
+            ('balance_sync_url', target.url, 'the function''s URL as Postgres sees it'),
+            ('balance_sync_secret', target.secret, 'the function''s BALANCE_SYNC_SECRET')
+        ) as s (name, value, meaning)
+        where s.value is null;
 
-        return query
-        select
-            'vault_url_unusable',
-            'error',
-            'expected an http or https URL in the Vault secret balance_sync_url, found something else',
-            1::bigint,
-            'select vault.update_secret((select id from vault.secrets where name = ''balance_sync_url''), ''<the function''''s URL as Postgres sees it>'');'
-        where balance_sync.vault_secret('balance_sync_url') <> ''
-          and balance_sync.vault_secret('balance_sync_url') !~* '^https?://[^/]';
+        if target.url !~* '^https?://[^/\s]' then
+            return next (
+                'vault_url_unusable', 'error',
+                'expected an http or https URL in the Vault secret balance_sync_url, found something else', 1,
+                'select vault.update_secret((select id from vault.secrets where name = ''balance_sync_url''), ''<the function''''s URL as Postgres sees it>'');'
+            )::balance_sync.diagnosis;
+        end if;
     end if;
 
     if exists (select from balance_sync.settings as s where s.max_parallel_runs = 0) then
@@ -167,3 +167,20 @@ end
 $$;
 
 revoke all on function balance_sync.diagnose_schedule() from public, anon, authenticated, service_role;
+
+
+-- The same as sentences, for balance_sync_status(): its role may look into neither cron nor Vault, so
+-- this runs as the owner of the database. Secrets are named, never shown.
+create function balance_sync.schedule_warnings()
+returns text[]
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce(array_agg(format('%s (%s)', d.detail, d.remedy)), '{}')
+    from balance_sync.diagnose_schedule() as d
+$$;
+
+revoke all on function balance_sync.schedule_warnings() from public, anon, authenticated, service_role;
+grant execute on function balance_sync.schedule_warnings() to balance_sync_worker;
