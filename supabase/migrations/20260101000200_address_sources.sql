@@ -392,13 +392,13 @@ begin
 
     -- The seeds' own tables are in adopt()'s care.
     if to_regclass('public.wallets') is not null then
-        drop policy if exists balance_sync_worker_reads on public.wallets;
-        revoke all on public.wallets from balance_sync_worker;
-        if chosen.source = 'wallets' then
-            grant select on public.wallets to balance_sync_worker;
-            if exists (select from pg_catalog.pg_class as c where c.oid = 'public.wallets'::regclass and c.relrowsecurity) then
-                create policy balance_sync_worker_reads on public.wallets for select to balance_sync_worker using (true);
-            end if;
+        execute 'drop policy if exists balance_sync_worker_reads on public.wallets';
+        execute 'revoke all on public.wallets from balance_sync_worker';
+    end if;
+    if chosen.source = 'wallets' then
+        execute 'grant select on public.wallets to balance_sync_worker';
+        if exists (select from pg_catalog.pg_class as c where c.oid = to_regclass('public.wallets') and c.relrowsecurity) then
+            execute 'create policy balance_sync_worker_reads on public.wallets for select to balance_sync_worker using (true)';
         end if;
     end if;
 

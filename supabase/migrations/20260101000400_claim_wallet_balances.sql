@@ -70,7 +70,7 @@ declare
     queue smallint[];
     next_lane smallint;
     found_here tid[];
-    taken tid[] := '{}';
+    taken tid[] := array[]::tid[];
 begin
     if not exists (select from balance_sync.lanes as l where l.part > 0) then
         -- The due time of the last row that fits, over all lanes: with it each lane gives its share.
@@ -326,7 +326,7 @@ declare
     claim_id uuid := gen_random_uuid();
     lease_until timestamptz;
     rows_at tid[];
-    leased balance_sync.leased_balance[] := '{}';
+    leased balance_sync.leased_balance[] := array[]::balance_sync.leased_balance[];
     newly_leased balance_sync.leased_balance[];
     unreadable uuid[];
     answer jsonb;
@@ -344,10 +344,10 @@ begin
     end if;
 
     if claim_wallet_balances."only" ? 'examine' then
-        return '{"claim_id": null, "claimed": 0}' || balance_sync.examination();
+        return '{"claim_id": null, "claimed": 0}'::jsonb || balance_sync.examination();
     elsif claim_wallet_balances."only" ? 'ended' then
         perform balance_sync.end_run(claim_wallet_balances.worker_id, claim_wallet_balances."only" -> 'ended');
-        return '{"claim_id": null, "claimed": 0, "chains": []}';
+        return '{"claim_id": null, "claimed": 0, "chains": []}'::jsonb;
     end if;
 
     select * into strict settings from balance_sync.settings;
@@ -405,7 +405,7 @@ begin
     );
 
     if cardinality(leased) = 0 then
-        return '{"claim_id": null, "claimed": 0, "chains": []}';
+        return '{"claim_id": null, "claimed": 0, "chains": []}'::jsonb;
     end if;
 
     select jsonb_agg(

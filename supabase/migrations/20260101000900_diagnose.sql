@@ -56,7 +56,7 @@ as $$
 declare
     part text;
     found balance_sync.diagnosis[];
-    all_found balance_sync.diagnosis[] := '{}';
+    all_found balance_sync.diagnosis[] := array[]::balance_sync.diagnosis[];
 begin
     foreach part in array array['diagnose_schema', 'diagnose_schedule', 'diagnose_chains', 'diagnose_rows', 'diagnose_queue'] loop
         -- Without a table or a view they would only say so once more.
@@ -66,7 +66,7 @@ begin
         );
         begin
             execute format('select array_agg(d) from balance_sync.%I() as d', part) into found;
-            all_found := all_found || coalesce(found, '{}');
+            all_found := all_found || coalesce(found, array[]::balance_sync.diagnosis[]);
         exception when others then
             -- A database odd enough to break one part is examined by the others all the same.
             all_found := all_found || (

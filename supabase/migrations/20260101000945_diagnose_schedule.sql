@@ -34,7 +34,7 @@ begin
         'warning',
         format('expected %s %s or newer, found %s: %s', o.name, array_to_string(o.wanted, '.'), e.extversion, o.why),
         1::bigint,
-        format('alter extension %s update;', o.name)
+        format(E'alter extension %s update;\n-- where the server has no newer one: upgrade the project''s Postgres', o.name)
     from (values
         ('pg_cron', array[1, 5], 'it knows no seconds, so rows are synced every minute at best'),
         ('pg_net', array[0, 11], 'its requests time out under load')

@@ -14,7 +14,7 @@ set search_path = ''
 set jit = off
 as $$
 declare
-    chains jsonb := '[]';
+    chains jsonb := jsonb_build_array();
 begin
     begin
         select coalesce(jsonb_agg(

@@ -158,6 +158,17 @@ const mistakes: Record<string, Mistake> = {
     found: ["missing_extension"],
     command: "alter schema chron rename to cron",
   },
+  "an extension that is too old": {
+    asAdmin: true,
+    provoke: `
+      set allow_system_table_mods = on;
+      insert into pg_extension values (99999, 'pg_cron', 10, 11, false, '1.4-1', null, null)`,
+    found: ["old_extension"],
+    says: /expected pg_cron 1\.5 or newer, found 1\.4-1: it knows no seconds/,
+    command: `
+      set allow_system_table_mods = on;
+      update pg_extension set extversion = '1.6' where extname = 'pg_cron'`,
+  },
   "a missing job": {
     provoke: "select balance_sync.unschedule()",
     found: ["job_missing"],
@@ -564,7 +575,7 @@ async function mend({ connect }: TestDatabase, mistake: Mistake): Promise<void> 
   for (let left = found, round = 1; left.length > 0; left = await diagnose(sql), round++) {
     assert(round <= 6, `not mended: ${JSON.stringify(left, null, 1)}`);
     for (const { remedy } of left) {
-      if (mistake.command && round === 1) await wrongdoer.unsafe(mistake.command);
+      if (mistake.command && round === 1) await wrongdoer.unsafe(mistake.command).simple();
       else await carryOut(sql, remedy, mistake.fill);
     }
   }
