@@ -1,4 +1,4 @@
--- Applied by `supabase start` and `supabase db reset`, never by `db push`: a small world on public
+-- Applied by `supabase start`, `db reset` and `db push --include-seed`: a small world on public
 -- nodes, so that the first run has balances to read. Its wallet is the address tokens are burnt to.
 -- Not scheduled: `select balance_sync.schedule();` starts the sync every 30 s.
 
