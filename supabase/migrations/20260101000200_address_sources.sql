@@ -105,6 +105,7 @@ returns table (source text, resolved bigint)
 language plpgsql
 stable
 set search_path = ''
+set enable_seqscan = off
 set jit = off
 as $$
 declare
@@ -115,16 +116,20 @@ begin
         execute format(
             case candidate.source
                 when 'wallet_balances' then
-                    'select count(*) from public.wallet_balances as b where b.id = any ($1) and b.address <> '''''
+                    'select count(*) from unnest($1) as i (id) join public.wallet_balances as b on b.id = i.id where b.address <> '''''
                 else $query$
+                    with rows as materialized (
+                        select b.wallet_id, a.chain_id
+                        from unnest($1) as i (id)
+                        join public.wallet_balances as b on b.id = i.id
+                        join public.asset_on_chain as a on a.id = b.asset_on_chain_id
+                    )
                     select count(*)
-                    from public.wallet_balances as b
-                    join public.asset_on_chain as a on a.id = b.asset_on_chain_id
-                    where b.id = any ($1)
-                      and exists (
-                          select from (%s) as s
-                          where s.wallet_id = b.wallet_id and s.chain_id = a.chain_id and s.is_active and s.address <> ''
-                      )
+                    from rows as r
+                    where exists (
+                        select from (%s) as s
+                        where s.wallet_id = r.wallet_id and s.chain_id = r.chain_id and s.is_active and s.address <> ''
+                    )
                 $query$
             end,
             candidate.addresses
@@ -207,26 +212,42 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+    readdressed uuid[];
 begin
     lock table balance_sync.unparking in row exclusive mode;
-    -- Planned for each call, because it may be for one address or for a million.
+    -- Planned for each call, because it may be for one address or for a million. In the table's order,
+    -- as a record locks its rows: the two never wait in a circle.
+    execute $lock$
+        select array_agg(l.id)
+        from (
+            select b.id
+            from (
+                select w.wallet_id, a.id as asset_on_chain_id
+                from unnest($1, $2) as w (wallet_id, chain_id)
+                join public.asset_on_chain as a on a.chain_id = w.chain_id
+                union
+                select w.wallet_id, a.id
+                from unnest($1, $2) as w (wallet_id, chain_id)
+                cross join public.asset_on_chain as a
+                where w.chain_id is null
+            ) as r
+            join public.wallet_balances as b on b.asset_on_chain_id = r.asset_on_chain_id and b.wallet_id = r.wallet_id
+            where b.next_sync_at is null
+               or b.next_sync_at > now()
+               or b.locked_until is not null
+               or b.on_chain_block is not null
+            order by b.ctid
+            for update of b
+        ) as l
+    $lock$ into readdressed using readdress.wallet_ids, readdress.chain_ids;
+
     execute $update$
         update public.wallet_balances as b
         set next_sync_at = now(), on_chain_block = null, processing_status = 'idle', locked_until = null, locked_by = null
-        from (
-            select w.wallet_id, a.id as asset_on_chain_id
-            from unnest($1, $2) as w (wallet_id, chain_id)
-            join public.asset_on_chain as a on a.chain_id = w.chain_id
-            union
-            select w.wallet_id, a.id
-            from unnest($1, $2) as w (wallet_id, chain_id)
-            cross join public.asset_on_chain as a
-            where w.chain_id is null
-        ) as r
-        where b.asset_on_chain_id = r.asset_on_chain_id
-          and b.wallet_id = r.wallet_id
-          and (b.next_sync_at is null or b.next_sync_at > now() or b.locked_until is not null or b.on_chain_block is not null)
-    $update$ using readdress.wallet_ids, readdress.chain_ids;
+        from unnest($1) as r (id)
+        where b.id = r.id
+    $update$ using readdressed;
 end
 $$;
 

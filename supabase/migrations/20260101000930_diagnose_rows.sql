@@ -79,6 +79,7 @@ returns table (
 language plpgsql
 stable
 set search_path = ''
+set enable_seqscan = off
 set jit = off
 as $$
 begin
@@ -232,10 +233,11 @@ begin
     -- Another source is the remedy if it has addresses for more of all rows, not of the unlucky alone.
     select r.source
     into better
-    from balance_sync.resolved_by_source(examined.ids) as r
-    where r.resolved > (
-        select n.resolved from balance_sync.resolved_by_source(examined.ids) as n where n.source = source.source
-    )
+    from (
+        select *, max(n.resolved) filter (where n.source = source.source) over () as resolved_now
+        from balance_sync.resolved_by_source(examined.ids) as n
+    ) as r
+    where r.resolved > r.resolved_now
     order by r.resolved desc
     limit 1;
 

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type postgres from "postgres";
 import { applyMigrations } from "../../local/migrations.ts";
 import { onPostgres } from "./on_postgres.ts";
@@ -120,6 +120,38 @@ onPostgres("an address that changes while rows are claimed", {
     }
     const [row] = await worker`select claim_wallet_balances('w') as claim`;
     assertEquals(row!.claim.chains[0].balances[0].address, "0xd4");
+  },
+
+  async "never waits in a circle with a worker that records"({ connect }) {
+    const [owner, worker] = [connect(), connect("service")];
+    await owner.unsafe(oneRow).simple();
+    await owner.unsafe(`
+      insert into wallet_balances (id, wallet_id, asset_on_chain_id)
+        select gen_random_uuid(), gen_random_uuid(), '${chain}' from generate_series(1, 300);
+      insert into user_wallet_addresses (wallet_id, chain_id, address)
+        select wallet_id, '${chain}', '0xa1' from wallet_balances order by random();
+    `).simple();
+    let isOver = false;
+    const changing = (async () => {
+      for (let i = 0; !isOver; i++) {
+        await owner`update user_wallet_addresses set address = ${`0x${i}`}`;
+      }
+    })();
+    let recorded = 0;
+    for (let round = 0; round < 40; round++) {
+      const [row] = await worker`select claim_wallet_balances('w', 300) as claim`;
+      if (row!.claim.claimed === 0) continue;
+      const results = row!.claim.chains[0].balances.map(({ id }: { id: string }) => ({
+        id,
+        raw: `${round}`,
+        block: `${round}`,
+      }));
+      await worker`select record_wallet_balances(${row!.claim.claim_id}, ${worker.json(results)})`;
+      recorded += results.length;
+    }
+    isOver = true;
+    await changing;
+    assert(recorded > 300, `${recorded} results in 40 rounds`);
   },
 
   async "is told to the rows of a large import in one pass"({ connect }) {
