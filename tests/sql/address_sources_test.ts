@@ -138,19 +138,24 @@ onPostgres("an address that changes while rows are claimed", {
       }
     })();
     let recorded = 0;
-    for (let round = 0; round < 40; round++) {
-      const [row] = await worker`select claim_wallet_balances('w', 300) as claim`;
-      if (row!.claim.claimed === 0) continue;
-      const results = row!.claim.chains[0].balances.map(({ id }: { id: string }) => ({
-        id,
-        raw: `${round}`,
-        block: `${round}`,
-      }));
-      await worker`select record_wallet_balances(${row!.claim.claim_id}, ${worker.json(results)})`;
-      recorded += results.length;
+    try {
+      for (let round = 0; round < 40; round++) {
+        const [row] = await worker`select claim_wallet_balances('w', 300) as claim`;
+        if (row!.claim.claimed === 0) continue;
+        const results = row!.claim.chains[0].balances.map(({ id }: { id: string }) => ({
+          id,
+          raw: `${round}`,
+          block: `${round}`,
+        }));
+        await worker`select record_wallet_balances(${row!.claim.claim_id}, ${
+          worker.json(results)
+        })`;
+        recorded += results.length;
+      }
+    } finally {
+      isOver = true;
+      await changing;
     }
-    isOver = true;
-    await changing;
     assert(recorded > 300, `${recorded} results in 40 rounds`);
   },
 
