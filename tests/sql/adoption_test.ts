@@ -4,6 +4,8 @@ import { applyMigrations, readMigrations } from "../../local/migrations.ts";
 import { onPostgres } from "./on_postgres.ts";
 import { missingIn, shapeOf } from "./shape.ts";
 
+const address = "0x" + "a1".repeat(20);
+
 /** A schema somebody has, and how their rows find their addresses. */
 interface Shape {
   /** Tables other than {@link referenceTables}. */
@@ -11,6 +13,8 @@ interface Shape {
   source: string;
   /** Rows of wallet `w`, whose balance row has the id `id`. */
   rows: string;
+  /** What the doctor says of it; default: nothing. */
+  findings?: string[];
 }
 
 /** Document 000 gives no other table; document 001 lists their columns. */
@@ -71,7 +75,7 @@ const addBalance = `
 
 const addAddress = `
   insert into user_wallet_addresses (wallet_id, chain_id, address, is_active)
-  values ('${id(4)}', '${id(1)}', '0xa1', true);
+  values ('${id(4)}', '${id(1)}', '${address}', true);
 `;
 
 const documentZero: Shape = {
@@ -104,7 +108,7 @@ const shapes: Record<string, Shape> = {
       alter table wallet_balances add foreign key (wallet_id) references wallets (id);
     `,
     source: "wallets",
-    rows: `insert into wallets values ('${id(4)}', '0xa1');` + addBalance,
+    rows: `insert into wallets values ('${id(4)}', '${address}');` + addBalance,
   },
 
   "a table of wallets on one chain each, beside one of addresses that are others'": {
@@ -112,16 +116,16 @@ const shapes: Record<string, Shape> = {
       "create table wallets (id uuid primary key, chain_id uuid references chains (id), address varchar(42));",
     source: "wallets",
     rows: `
-      insert into wallets values ('${id(4)}', '${id(1)}', '0xa1');
+      insert into wallets values ('${id(4)}', '${id(1)}', '${address}');
       insert into user_wallet_addresses (wallet_id, chain_id, address, is_active)
-      values ('${id(8)}', '${id(1)}', '0xb2', true);
+      values ('${id(8)}', '${id(1)}', '${address.replaceAll("a1", "b2")}', true);
     ` + addBalance,
   },
 
   "the address in the balance row": {
     tables: balanceTable + "alter table wallet_balances add column address text;",
     source: "wallet_balances",
-    rows: addBalance + "update wallet_balances set address = '0xa1';",
+    rows: addBalance + `update wallet_balances set address = '${address}';`,
   },
 
   "wallet_id that is user_wallet_addresses.id": {
@@ -131,7 +135,8 @@ const shapes: Record<string, Shape> = {
         foreign key (wallet_id) references user_wallet_addresses (id);
     `,
     source: "user_wallet_addresses_by_id",
-    rows: `insert into user_wallet_addresses values ('${id(4)}', '${id(1)}', '0xa1');` + addBalance,
+    rows: `insert into user_wallet_addresses values ('${id(4)}', '${id(1)}', '${address}');` +
+      addBalance,
   },
 
   "row level security and policies of the user's own": {
@@ -173,6 +178,7 @@ const shapes: Record<string, Shape> = {
     `,
     source: "user_wallet_addresses",
     rows: addAddress + addBalance,
+    findings: Array(5).fill("mistyped_column"),
   },
 };
 
@@ -206,7 +212,7 @@ const facts = Object.entries(shapes).map(([name, shape]) => [
 
     const [source] = await sql`select balance_sync.address_source() as name`;
     assertEquals(source!.name, shape.source);
-    assertEquals(await sync(connect("service")), "0xa1");
+    assertEquals(await sync(connect("service")), address);
     const [row] = await sql`
       select on_chain_balance_raw, on_chain_balance_human::text, processing_status::text, sync_count::integer, error_count
       from wallet_balances`;
@@ -218,6 +224,7 @@ const facts = Object.entries(shapes).map(([name, shape]) => [
       error_count: row!.error_count,
     });
     assertEquals(await fail(connect("service"), sql), "call_reverted: paused");
+    assertEquals(await diagnose(sql), shape.findings ?? []);
   },
 ]);
 
@@ -334,6 +341,38 @@ onPostgres("adopting a database", {
     assertEquals((await file())[0], before);
   },
 
+  async "columns and indexes that were made beforehand are kept"({ connect }) {
+    const sql = connect();
+    await sql.unsafe(referenceTables + documentZero.tables + documentZero.rows).simple();
+    await sql.unsafe(`
+      alter table wallet_balances
+        add column next_sync_at timestamptz default now(), add column consecutive_errors integer not null default 0,
+        add column on_chain_block numeric, add column sync_lane smallint;
+    `).simple();
+    for (
+      const index of [
+        "wallet_balances_due on wallet_balances (sync_lane, next_sync_at) where next_sync_at is not null",
+        "wallet_balances_parked on wallet_balances (asset_on_chain_id, id) where next_sync_at is null",
+        "anything on wallet_balances (asset_on_chain_id, wallet_id, id)",
+      ]
+    ) await sql.unsafe(`create index concurrently ${index}`);
+    const indexes = async () =>
+      (await shapeOf(sql)).filter((line) => line.startsWith("index wallet_balances "));
+    const before = await indexes();
+    await migrate(sql);
+    assertEquals(await indexes(), before);
+    assertEquals(await sync(connect("service")), address);
+  },
+
+  async "a column of ours that is somebody else's is refused"({ connect }) {
+    const sql = connect();
+    await sql.unsafe(referenceTables + documentZero.tables).simple();
+    await sql`alter table wallet_balances add column sync_lane text`;
+    const message =
+      "Cannot adopt public.wallet_balances: expected column sync_lane of type smallint, found text";
+    await assertRejects(() => migrate(sql), Error, message);
+  },
+
   async "a table in use keeps adoption waiting for five seconds at most"({ connect }) {
     const [sql, user] = [connect(), connect()];
     await sql.unsafe(referenceTables + documentZero.tables).simple();
@@ -344,6 +383,14 @@ onPostgres("adopting a database", {
     await migrate(sql);
   },
 }, { migrate: false });
+
+/** What is left to say of a project that has its secrets and its job. */
+async function diagnose(sql: postgres.Sql): Promise<string[]> {
+  await sql`select vault.create_secret('http://127.0.0.1:9', 'balance_sync_url')`;
+  await sql`select vault.create_secret('secret', 'balance_sync_secret')`;
+  await sql`select balance_sync.schedule()`;
+  return (await sql`select finding from balance_sync.diagnose()`).map(({ finding }) => finding);
+}
 
 class Rollback extends Error {}
 
