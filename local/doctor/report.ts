@@ -2,13 +2,16 @@
 import { bold, cyan, dim, green, red, yellow } from "@std/fmt/colors";
 import type { Finding, Report } from "./examine.ts";
 
+/** Of one kind no more are written out; `--json` has them all. */
+const shown = 5;
+
 const signs: Record<Finding["severity"], () => string> = {
   error: () => red("✗"),
   warning: () => yellow("!"),
   info: () => cyan("i"),
 };
 
-/** What has to be mended, the worst first, and how. */
+/** What has to be mended, the worst first and each kind together, and how. */
 export function writeReport({ project, findings, examined, healthy }: Report): string {
   const { chains, assets } = examined;
   const what = `${count(chains, "chain")}, ${
@@ -18,19 +21,27 @@ export function writeReport({ project, findings, examined, healthy }: Report): s
   if (healthy) {
     return `${head}\n\n${green("✓")} Nothing keeps rows from being synced ${dim(`(${what})`)}`;
   }
+  const kinds = Map.groupBy(findings, ({ finding, severity }) => `${severity} ${finding}`);
   return [
     head,
-    ...findings.map(writeFinding),
-    `${summary(findings)} ${dim(`in ${what}`)}`,
+    ...[...kinds.values()].map(writeKind),
+    `${summary(findings)} ${dim(`in ${what}`)}\n` +
+    dim("SQL is for the owner of the database: the dashboard's SQL editor, or psql"),
   ].join("\n\n");
 }
 
-function writeFinding({ finding, severity, detail, affected, remedy }: Finding): string {
+function writeKind(kind: Finding[]): string {
+  const { severity, finding } = kind[0]!;
+  const affected = kind.reduce((sum, one) => sum + one.affected, 0);
   const many = affected > 1 ? dim(` × ${affected}`) : "";
+  const more = kind.length - shown;
   return [
     `${signs[severity]()} ${bold(finding)}${many}`,
-    `  ${detail}`,
-    ...remedy.split("\n").map((line, i) => `  ${i === 0 ? "→" : " "} ${green(line)}`),
+    ...kind.slice(0, shown).flatMap(({ detail, remedy }) => [
+      `  ${detail}`,
+      ...remedy.split("\n").map((line, i) => `  ${i === 0 ? "→" : " "} ${green(line)}`),
+    ]),
+    ...more > 0 ? [dim(`  and ${more} more: --json has all`)] : [],
   ].join("\n");
 }
 

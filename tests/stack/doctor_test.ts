@@ -285,19 +285,23 @@ Deno.test("the doctor", async (test) => {
   });
 });
 
-Deno.test("a report has the worst first, in colour for a terminal", () => {
-  const finding = (severity: Finding["severity"], affected: number): Finding => ({
+Deno.test("a report has the worst first and each kind together, in colour for a terminal", () => {
+  const finding = (severity: Finding["severity"], n: number, affected = 1): Finding => ({
     finding: `some_${severity}`,
     severity,
-    detail: "expected this, found that",
+    detail: `expected this, found that ${n}`,
     affected,
-    remedy: "select 1;\nselect 2;",
+    remedy: `select ${n};`,
   });
   const report = {
     project: "http://127.0.0.1:54321",
     healthy: false,
     examined: { chains: 1, assets: 2 },
-    findings: [finding("error", 12), finding("warning", 1), finding("info", 1)],
+    findings: [
+      { ...finding("error", 0, 12), remedy: "select 0;\nselect 1;" },
+      ...[1, 2, 3, 4, 5, 6, 7].map((n) => finding("warning", n)),
+      finding("info", 8),
+    ],
   };
   setColorEnabled(false);
   assertEquals(
@@ -305,25 +309,23 @@ Deno.test("a report has the worst first, in colour for a terminal", () => {
     `Balance Sync doctor  http://127.0.0.1:54321
 
 ✗ some_error × 12
-  expected this, found that
-  → select 1;
-    select 2;
+  expected this, found that 0
+  → select 0;
+    select 1;
 
-! some_warning
-  expected this, found that
-  → select 1;
-    select 2;
+! some_warning × 7
+${[1, 2, 3, 4, 5].map((n) => `  expected this, found that ${n}\n  → select ${n};`).join("\n")}
+  and 2 more: --json has all
 
 i some_info
-  expected this, found that
-  → select 1;
-    select 2;
+  expected this, found that 8
+  → select 8;
 
-1 error, 1 warning, 1 to know in 1 chain, 2 assets, the function and the database`,
+1 error, 7 warnings, 1 to know in 1 chain, 2 assets, the function and the database
+SQL is for the owner of the database: the dashboard's SQL editor, or psql`,
   );
   setColorEnabled(true);
-  // NO_COLOR is heeded whatever else is asked for.
-  assertStringIncludes(writeReport(report), Deno.noColor ? "\n✗ " : "\x1b[31m✗\x1b[39m");
+  assertStringIncludes(writeReport(report), "\x1b[31m✗\x1b[39m");
   setColorEnabled(false);
 });
 
