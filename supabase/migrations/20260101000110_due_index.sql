@@ -58,8 +58,7 @@ as $$
 $$;
 
 
--- Builds those of a table that are missing, at most one of them if only_one. The comment is what
--- uninstall() knows them by.
+-- Builds one of them if it is missing. The comment is what uninstall() knows it by.
 create function balance_sync.build_index(index_name text)
 returns void
 language plpgsql
