@@ -6,8 +6,9 @@ export interface Figure {
   /** ours / peer. */
   ratio: number;
   unit: string;
-  /** What the ratio must not exceed. */
+  /** What the ratio must not exceed, or must reach where more is better. */
   target: number;
+  moreIsBetter: boolean;
 }
 
 export function figure(
@@ -16,8 +17,9 @@ export function figure(
   peer: number,
   unit: string,
   target: number,
+  { moreIsBetter = false } = {},
 ): Figure {
-  return { name, ours, peer, ratio: ours / peer, unit, target };
+  return { name, ours, peer, ratio: ours / peer, unit, target, moreIsBetter };
 }
 
 export function median(values: number[]): number {
@@ -25,10 +27,10 @@ export function median(values: number[]): number {
   return sorted[Math.floor(sorted.length / 2)]!;
 }
 
-/** Prints a figure on one line; a ratio beyond its target is marked. */
-export function show({ name, ours, peer, ratio, unit, target }: Figure): void {
+/** Prints a figure on one line; a ratio that misses its target is marked. */
+export function show({ name, ours, peer, ratio, unit, target, moreIsBetter }: Figure): void {
   const round = (value: number) => Number(value.toPrecision(3)).toString();
-  const verdict = ratio <= target ? "ok" : "MISSED";
+  const verdict = (moreIsBetter ? ratio >= target : ratio <= target) ? "ok" : "MISSED";
   const ratios = `ratio ${round(ratio)} (target ${round(target)}) ${verdict}`;
   console.log(`${name.padEnd(64)} ${round(ours)} : ${round(peer)} ${unit}   ${ratios}`);
 }
