@@ -10,9 +10,13 @@ const lateSeconds = 300;
  */
 export function unhealthyBecause({ chains }: Status): string[] {
   const reasons: string[] = [];
-  for (const { name, is_active, out_since, error, oldest_due_seconds } of chains) {
+  for (const { name, is_active, out_since, error, oldest_due_seconds, stale_since } of chains) {
     if (!is_active) continue;
-    if (out_since !== null) {
+    if (stale_since !== null && Date.parse(stale_since) < Date.now() - lateSeconds * 1000) {
+      reasons.push(
+        `chain ${name} has answered only older blocks than those recorded since ${stale_since}`,
+      );
+    } else if (out_since !== null) {
       reasons.push(`chain ${name} has been out since ${out_since}: ${error}`);
     } else if ((oldest_due_seconds ?? 0) > lateSeconds) {
       reasons.push(

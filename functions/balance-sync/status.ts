@@ -25,6 +25,8 @@ export interface ChainStatus {
   /** Null while the chain answers. */
   out_since: string | null;
   error: string | null;
+  /** Since when it has answered nothing but older blocks than those recorded. */
+  stale_since: string | null;
   /** Decimal text. */
   last_block: string | null;
 }

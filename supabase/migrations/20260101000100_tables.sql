@@ -340,6 +340,7 @@ create table balance_sync.chain_state (
     probe_claim_id uuid,
     error text,
     evm_chain_id numeric,
+    stale_since timestamptz,
     last_block numeric,
     last_block_at timestamptz,
     constraint out_since_has_out_until check ((out_since is null) = (out_until is null))

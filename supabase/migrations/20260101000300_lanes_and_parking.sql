@@ -33,8 +33,8 @@ begin
     update public.wallet_balances as b
     set
         next_sync_at = null,
-        error_count = coalesce(b.error_count, 0) + 1,
-        consecutive_errors = b.consecutive_errors + 1,
+        error_count = least(coalesce(b.error_count, 0)::bigint + 1, 2147483647),
+        consecutive_errors = least(b.consecutive_errors, 2147483646) + 1,
         last_error = t.parked_because || ': ' || case t.parked_because
             when 'ambiguous_address' then 'expected one active address of the wallet on its chain, found several'
             when 'missing_contract_address' then 'expected asset_on_chain.contract_address for a token, found none'
@@ -268,19 +268,38 @@ begin
 end
 $$;
 
--- An asset that moves to another chain takes its rows to other lanes, and the blocks known of the
--- old chain say nothing about the new one.
-create function balance_sync.asset_on_chain_moved()
+-- What a worker reads just now of an asset that points elsewhere from now on is another's balance: its
+-- rows lose their lease. Those that failed are due, for that may be what is mended. An asset that
+-- moves to another chain takes all its rows to other lanes, and the blocks known of the old chain
+-- say nothing about the new one. Rows are locked in the table's order, as a record does.
+create function balance_sync.asset_on_chain_repointed()
 returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
+declare
+    rows_at tid[];
 begin
+    rows_at := array(
+        select b.ctid
+        from public.wallet_balances as b
+        where b.asset_on_chain_id = new.id
+          and (new.chain_id is distinct from old.chain_id or b.locked_until is not null or b.consecutive_errors > 0)
+        order by b.ctid
+        for update
+    );
     update public.wallet_balances as b
-    set sync_lane = null, on_chain_block = null
-    where b.asset_on_chain_id = new.id;
+    set
+        sync_lane = case when new.chain_id is distinct from old.chain_id then null else b.sync_lane end,
+        on_chain_block = case when new.chain_id is distinct from old.chain_id then null else b.on_chain_block end,
+        next_sync_at = least(b.next_sync_at, case when b.next_sync_at is not null then now() end),
+        processing_status = 'idle',
+        locked_until = null,
+        locked_by = null
+    from unnest(rows_at) as r (row_at)
+    where b.ctid = r.row_at;
     return null;
 end
 $$;
@@ -306,6 +325,8 @@ begin
 end
 $$;
 
+-- An operator who sets another evm_chain_id than the one its nodes gave says that it is another chain
+-- now: the blocks of the old one say nothing about it, and what is read of the old one is dropped.
 create function balance_sync.chain_settings_changed()
 returns trigger
 language plpgsql
@@ -313,12 +334,42 @@ volatile
 security definer
 set search_path = ''
 as $$
+declare
+    replaced uuid[];
+    rows_at tid[];
 begin
     update balance_sync.chain_state as s
     set out_until = now()
     from changed as c
     where s.chain_id = c.chain_id
       and s.out_until > now();
+
+    with other as (
+        update balance_sync.chain_state as s
+        set evm_chain_id = c.evm_chain_id, last_block = null, stale_since = null
+        from changed as c
+        where s.chain_id = c.chain_id
+          and s.evm_chain_id <> c.evm_chain_id
+        returning s.chain_id
+    )
+    select array_agg(o.chain_id) into replaced from other as o;
+    if replaced is null then
+        return null;
+    end if;
+
+    rows_at := array(
+        select b.ctid
+        from public.wallet_balances as b
+        join public.asset_on_chain as a on a.id = b.asset_on_chain_id
+        where a.chain_id = any (replaced)
+          and (b.on_chain_block is not null or b.locked_until is not null)
+        order by b.ctid
+        for update of b
+    );
+    update public.wallet_balances as b
+    set on_chain_block = null, processing_status = 'idle', locked_until = null, locked_by = null
+    from unnest(rows_at) as r (row_at)
+    where b.ctid = r.row_at;
     return null;
 end
 $$;
@@ -363,8 +414,10 @@ as $$
             'referencing new table as changed for each statement', 'asset_on_chain_changed'),
         ('asset_on_chain_updated', 'after update', 'public.asset_on_chain',
             'referencing new table as changed for each statement', 'asset_on_chain_changed'),
-        ('asset_on_chain_moved', 'after update of chain_id', 'public.asset_on_chain',
-            'for each row when (new.chain_id is distinct from old.chain_id)', 'asset_on_chain_moved'),
+        ('asset_on_chain_repointed', 'after update of chain_id, contract_address, is_native, decimals', 'public.asset_on_chain',
+            'for each row when ((new.chain_id, new.contract_address, new.is_native, new.decimals)'
+            ' is distinct from (old.chain_id, old.contract_address, old.is_native, old.decimals))',
+            'asset_on_chain_repointed'),
         ('chains_inserted', 'after insert', 'public.chains',
             'referencing new table as changed for each statement', 'chains_changed'),
         ('chains_updated', 'after update', 'public.chains',
@@ -429,7 +482,7 @@ begin
     foreach owned in array array[
         'balance_sync.park(uuid[])', 'balance_sync.deal_lanes(integer)', 'balance_sync.unpark(integer)',
         'balance_sync.request_unparking(uuid[])', 'balance_sync.asset_on_chain_changed()',
-        'balance_sync.asset_on_chain_moved()', 'balance_sync.chains_changed()',
+        'balance_sync.asset_on_chain_repointed()', 'balance_sync.chains_changed()',
         'balance_sync.chain_settings_changed()', 'balance_sync.wallet_balances_repointed()'
     ]::regprocedure[]
     loop

@@ -190,6 +190,7 @@ declare
     balance_ids uuid[];
     wallets uuid[];
     chains uuid[];
+    taken tid[];
 begin
     if lock_only."only" ? 'wallet_balance_ids' then
         balance_ids := array(select e.id::uuid from jsonb_array_elements_text(lock_only."only" -> 'wallet_balance_ids') as e (id));
@@ -208,7 +209,7 @@ begin
     if balance_ids is null and wallets is null then
         -- A whole chain: its lanes, in index order. Whatever is recorded goes to their end, so that
         -- claim after claim walks all of it once.
-        return array(
+        taken := array(
             select d.row_at
             from balance_sync.lanes as l
             cross join lateral (
@@ -224,6 +225,17 @@ begin
             where l.chain_id = any (chains)
             order by d.next_sync_at
             limit lock_only.max_rows
+        );
+        return taken || array(
+            select b.ctid
+            from public.wallet_balances as b
+            join public.asset_on_chain as a on a.id = b.asset_on_chain_id
+            where b.sync_lane is null
+              and b.next_sync_at is not null
+              and a.chain_id = any (chains)
+              and (b.locked_until is null or b.locked_until <= now())
+            limit lock_only.max_rows - cardinality(taken)
+            for update of b skip locked
         );
     end if;
 
@@ -305,7 +317,8 @@ $$;
 -- "settings", "balances": [{"id", "address", "asset_id", "is_native", "contract_address", "decimals"}]}]};
 -- nothing due: {"claim_id": null, "claimed": 0, "chains": []}. One jsonb value, because a set of rows is
 -- cut at the Data API's max_rows, and rows cut off would be leased without anybody knowing.
--- Rows that cannot be synced are parked when met, for at most half a second of one claim.
+-- Rows that cannot be synced are parked when met, for half a second of a claim that found others, for
+-- four of one that did not: an empty answer is taken for the end.
 -- Errors: 22023 for arguments out of range.
 create function public.claim_wallet_balances(
     worker_id text,
@@ -329,6 +342,9 @@ declare
     leased balance_sync.leased_balance[] := array[]::balance_sync.leased_balance[];
     newly_leased balance_sync.leased_balance[];
     unreadable uuid[];
+    dealt integer;
+    bite integer;
+    started timestamptz;
     answer jsonb;
 begin
     if coalesce(claim_wallet_balances.worker_id, '') = '' then
@@ -355,20 +371,31 @@ begin
     lease_until := now() + make_interval(secs => coalesce(claim_wallet_balances.lock_seconds, settings.lock_seconds));
 
     perform balance_sync.unpark(2000);
-    perform balance_sync.deal_lanes(2000);
+    dealt := balance_sync.deal_lanes(2000);
 
-    while cardinality(leased) < wanted and clock_timestamp() < now() + interval '500 milliseconds' loop
+    bite := wanted;
+    started := clock_timestamp();
+    loop
         if claim_wallet_balances."only" is null or claim_wallet_balances."only" = '{}' then
-            rows_at := balance_sync.lock_due(wanted - cardinality(leased), claim_id, lease_until);
+            rows_at := balance_sync.lock_due(bite, claim_id, lease_until);
         else
-            rows_at := balance_sync.lock_only(wanted - cardinality(leased), claim_wallet_balances."only");
+            rows_at := balance_sync.lock_only(bite, claim_wallet_balances."only");
         end if;
-        exit when cardinality(rows_at) = 0;
+        if cardinality(rows_at) = 0 then
+            -- Rows that nobody can sync may stand before the others among those that wait for a lane.
+            exit when cardinality(leased) > 0 or dealt < 2000 or clock_timestamp() > started + interval '4 seconds';
+            dealt := balance_sync.deal_lanes(2000);
+            continue;
+        end if;
 
         with met as materialized (
             select t.*
-            from unnest(rows_at) as r (row_at)
+            from unnest(rows_at) with ordinality as r (row_at, place)
             join balance_sync.targets as t on t.row_at = r.row_at
+            order by r.place
+        ),
+        readable as (
+            select * from met as m where m.parked_because is null limit wanted - cardinality(leased)
         ),
         taken as (
             -- Only lease columns, none of them indexed: the row stays on its page (HOT).
@@ -377,10 +404,9 @@ begin
                 processing_status = 'processing',
                 locked_until = lease_until,
                 locked_by = claim_wallet_balances.worker_id || ':' || claim_id
-            from met
-            where b.ctid = met.row_at
-              and met.parked_because is null
-            returning met.chain_id, met.id, met.address, met.asset_id, met.is_native, met.contract_address, met.decimals
+            from readable as r
+            where b.ctid = r.row_at
+            returning r.chain_id, r.id, r.address, r.asset_id, r.is_native, r.contract_address, r.decimals
         )
         select
             array(select (t.*)::balance_sync.leased_balance from taken as t),
@@ -390,7 +416,11 @@ begin
         leased := leased || newly_leased;
         exit when cardinality(unreadable) = 0;
         perform balance_sync.park(unreadable);
-        exit when claim_wallet_balances."only" <> '{}';
+        exit when claim_wallet_balances."only" <> '{}'
+            or cardinality(leased) >= wanted
+            or clock_timestamp() > started + case when cardinality(leased) > 0 then interval '500 milliseconds' else interval '4 seconds' end;
+        -- Where one row cannot be synced there are more: by the batch a small one would park for ever.
+        bite := greatest(wanted - cardinality(leased), 500);
     end loop;
 
     -- A probe that leased nothing proves nothing: the next claim may try.

@@ -148,8 +148,10 @@ end
 $$;
 
 
--- Keeps the newest block seen per chain, every five seconds at most: the row is one for all workers,
--- and a chain whose row somebody is writing just now is left to them.
+-- Keeps what is known of chains that gave values: the newest block, every five seconds at most, since
+-- the row is one for all workers; and since when a chain gives nothing but blocks older than those
+-- recorded (a null block here), for then no balance changes and nothing fails. A chain whose row
+-- somebody is writing just now is left to them.
 create function balance_sync.note_heads(heads balance_sync.chain_head[])
 returns void
 language plpgsql
@@ -168,6 +170,7 @@ begin
     set
         last_block = greatest(s.last_block, h.block),
         last_block_at = now(),
+        stale_since = case when h.block is null then coalesce(s.stale_since, now()) end,
         evm_chain_id = coalesce(h.evm_chain_id, s.evm_chain_id)
     from unnest(heads) as h
     where s.chain_id = h.chain_id
@@ -175,7 +178,9 @@ begin
           select k.chain_id
           from balance_sync.chain_state as k
           join unnest(heads) as n on n.chain_id = k.chain_id
-          where k.last_block_at is null or k.last_block_at < now() - interval '5 seconds'
+          where k.last_block_at is null
+             or k.last_block_at < now() - interval '5 seconds'
+             or (k.stale_since is null) <> (n.block is not null)
           order by k.chain_id
           for update of k skip locked
       );
@@ -273,7 +278,7 @@ begin
             on_chain_block = held.block,
             last_checked = now(),
             last_processed_at = now(),
-            sync_count = coalesce(b.sync_count, 0) + 1,
+            sync_count = least(coalesce(b.sync_count, 0)::bigint + 1, 2147483647),
             updated_at = now(),
             consecutive_errors = 0,
             next_sync_at = now() + make_interval(secs => settings.sync_interval_seconds),
@@ -289,14 +294,14 @@ begin
     failed as (
         update public.wallet_balances as b
         set
-            error_count = coalesce(b.error_count, 0) + (held.scope is distinct from 'chain')::integer,
-            consecutive_errors = b.consecutive_errors + (held.scope is distinct from 'chain')::integer,
+            error_count = least(coalesce(b.error_count, 0)::bigint + (held.scope is distinct from 'chain')::integer, 2147483647),
+            consecutive_errors = least(b.consecutive_errors, 2147483646) + (held.scope is distinct from 'chain')::integer,
             last_error = held.error,
             last_error_at = now(),
             last_processed_at = now(),
             next_sync_at = case
                 when held.scope is distinct from 'chain' then
-                    now() + balance_sync.backoff(b.consecutive_errors + 1, settings.backoff_base_seconds, settings.backoff_cap_seconds)
+                    now() + balance_sync.backoff(least(b.consecutive_errors, 2147483646) + 1, settings.backoff_base_seconds, settings.backoff_cap_seconds)
                 else now() + make_interval(secs => settings.sync_interval_seconds)
             end,
             processing_status = 'idle',
@@ -338,7 +343,8 @@ begin
             h.chain_id,
             bool_and(h.error is not null and h.scope is not distinct from 'chain') as is_silent,
             min(h.error) as error,
-            max(h.block) filter (where h.error is null) as block,
+            max(h.block) filter (where h.error is null and h.is_stale is not true) as block,
+            bool_or(h.is_stale and h.error is null) as is_stale,
             max(h.evm_chain_id) filter (where h.error is null) as evm_chain_id
         from held as h
         where h.chain_id is not null
@@ -359,7 +365,7 @@ begin
         array(select c.chain_id from by_chain as c where not c.is_silent),
         array(select c.chain_id from by_chain as c where c.is_silent order by c.chain_id),
         array(select c.error from by_chain as c where c.is_silent order by c.chain_id),
-        array(select (c.chain_id, c.block, c.evm_chain_id)::balance_sync.chain_head from by_chain as c where c.block is not null),
+        array(select (c.chain_id, c.block, c.evm_chain_id)::balance_sync.chain_head from by_chain as c where c.block is not null or c.is_stale),
         array(select l.id from lost as l where not exists (select from public.wallet_balances as b where b.id = l.id))
     into answer, worker, answered, silent, errors, heads, unknown;
 

@@ -33,6 +33,7 @@ begin
             'out_since', s.out_since,
             'out_until', s.out_until,
             'error', s.error,
+            'stale_since', s.stale_since,
             'last_block', s.last_block::text
         ) order by c.name, c.id
     ), '[]')

@@ -59,6 +59,24 @@ begin
 
     return query
     select
+        'chain_behind_its_balances',
+        'error',
+        format(
+            'expected blocks of chain %s up to %s or newer, found only older ones since %s: its node lags, or its chain began anew',
+            c.name, s.last_block, to_char(s.stale_since, 'YYYY-MM-DD HH24:MI')
+        ),
+        1::bigint,
+        format(
+            'update public.wallet_balances set on_chain_block = null where asset_on_chain_id in (select id from public.asset_on_chain where chain_id = %1$L); update balance_sync.chain_state set stale_since = null, last_block = null where chain_id = %1$L;',
+            c.id
+        )
+    from balance_sync.chain_state as s
+    join public.chains as c on c.id = s.chain_id
+    where c.is_active
+      and s.stale_since < now() - interval '5 minutes';
+
+    return query
+    select
         'dangling_chain',
         'error',
         format('expected asset_on_chain.chain_id to be a chain, found assets that point at none: %s', balance_sync.for_example(array_agg(a.id::text order by a.id))),

@@ -25,6 +25,7 @@ const chain = {
   leased: 1,
   oldest_due_seconds: 12,
   out_since: "2026-11-20T20:00:00Z",
+  stale_since: null,
   error: "rpc_timeout",
   last_block: "68123456",
 };

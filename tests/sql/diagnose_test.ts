@@ -265,6 +265,13 @@ const mistakes: Record<string, Mistake> = {
       values ('${bsc}', now(), now() + interval '1 hour', 'rpc_timeout: endpoint 1 of 1')`,
     found: ["chain_out"],
   },
+  "a chain that gives older blocks than those recorded": {
+    provoke: `
+      insert into balance_sync.chain_state (chain_id, last_block, stale_since)
+      values ('${bsc}', 90000000, now() - interval '6 minutes')`,
+    found: ["chain_behind_its_balances"],
+    says: /blocks of chain bsc up to 90000000 or newer/,
+  },
   "assets of no chain": {
     provoke: `
       alter table asset_on_chain drop constraint asset_on_chain_chain_id_fkey;
