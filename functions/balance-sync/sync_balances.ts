@@ -39,6 +39,8 @@ export interface RunState {
   met: Set<string>;
   /** Rows still leased to this run, by claim. */
   leased: Map<string, Set<string>>;
+  /** Rows met again, by claim: leased as well, but counted once. */
+  again: Map<string, string[]>;
 }
 
 /**
@@ -48,7 +50,13 @@ export interface RunState {
 export async function syncBalances(runId: string, run: Run): Promise<RunSummary> {
   const startedAt = performance.now();
   const summary = emptySummary(runId);
-  const state: RunState = { summary, readers: new Map(), met: new Set(), leased: new Map() };
+  const state: RunState = {
+    summary,
+    readers: new Map(),
+    met: new Set(),
+    leased: new Map(),
+    again: new Map(),
+  };
   let failure: unknown;
   try {
     summary.stopped_because = await syncBatches(run, state);
@@ -71,10 +79,15 @@ export async function syncBalances(runId: string, run: Run): Promise<RunSummary>
 }
 
 async function syncBatches(run: Run, state: RunState): Promise<StopReason> {
-  const { summary } = state;
-  const { only, batchSize, maxBatches } = run.request;
+  const { summary, met } = state;
+  const { batchSize, maxBatches } = run.request;
+  const only = { ...run.request.only };
   while (summary.batches < maxBatches) {
     if (run.signal.aborted) return "deadline";
+    if (only.wallet_balance_ids) {
+      only.wallet_balance_ids = only.wallet_balance_ids.filter((id) => !met.has(id.toLowerCase()));
+      if (only.wallet_balance_ids.length === 0) return "drained";
+    }
     const claim = await claimWalletBalances(run.database, {
       workerId: summary.worker_id,
       batchSize,
@@ -94,23 +107,29 @@ async function syncBatches(run: Run, state: RunState): Promise<StopReason> {
  * Counts a claim. With a row filter, rows met before are taken out of it but stay leased until the
  * run ends: so the next claim brings others, and none when all have been met.
  */
-function takeIn(claim: Claim, { summary, met, leased }: RunState, isFiltered: boolean): void {
-  leased.set(
-    claim.claim_id,
-    new Set(claim.chains.flatMap(({ balances }) => balances.map(({ id }) => id))),
-  );
-  summary.claimed += claim.claimed;
+function takeIn(claim: Claim, state: RunState, isFiltered: boolean): void {
+  const { summary, met, leased, again } = state;
+  if (isFiltered) {
+    const ids = claim.chains.flatMap(({ balances }) => balances.map(({ id }) => id));
+    again.set(claim.claim_id, ids.filter((id) => met.has(id)));
+    for (const chain of claim.chains) {
+      chain.balances = chain.balances.filter(({ id }) => !met.has(id));
+    }
+    claim.chains = claim.chains.filter(({ balances }) => balances.length > 0);
+    for (const id of ids) met.add(id);
+  }
+  const ids = new Set<string>();
   for (const chain of claim.chains) {
     chainSummary(summary, chain).claimed += chain.balances.length;
-    if (!isFiltered) continue;
-    chain.balances = chain.balances.filter(({ id }) => !met.has(id));
-    for (const { id } of chain.balances) met.add(id);
+    for (const { id } of chain.balances) ids.add(id);
   }
-  claim.chains = claim.chains.filter(({ balances }) => balances.length > 0);
+  summary.claimed += ids.size;
+  leased.set(claim.claim_id, ids);
 }
 
 /** Gives back what is still leased. What cannot be given back is lost until its lease ends. */
-async function giveBack({ database, log }: Run, { summary, leased }: RunState): Promise<void> {
+async function giveBack({ database, log }: Run, state: RunState): Promise<void> {
+  const { summary, leased, again } = state;
   // After a failure its attempts have used up the time there was for more.
   const giving = summary.error ? { ...database, retryPausesMs: [] } : database;
   try {
@@ -118,6 +137,9 @@ async function giveBack({ database, log }: Run, { summary, leased }: RunState): 
       if (ids.size > 0) {
         summary.released += await releaseWalletBalances(giving, claimId, [...ids]);
       }
+    }
+    for (const [claimId, ids] of again) {
+      if (ids.length > 0) await releaseWalletBalances(giving, claimId, ids);
     }
   } catch (error) {
     const refusal = asRefusal(error);

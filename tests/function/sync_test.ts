@@ -148,8 +148,8 @@ onProject("a run", {
     for (const only of [...filters, { wallet_ids: wallets.map(({ id }) => id) }]) {
       const summary = await summaryOf(await project.handler()(post({ ...only, batch_size: 2 })));
       assertEquals(
-        [summary.recorded, summary.stopped_because],
-        [5, "drained"],
+        [summary.claimed, summary.recorded, summary.released, summary.stopped_because],
+        [5, 5, 0, "drained"],
         JSON.stringify(only),
       );
       const synced = await project.sql<{ times: number; leased: number }>(
