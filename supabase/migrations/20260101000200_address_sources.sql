@@ -216,8 +216,10 @@ declare
     readdressed uuid[];
 begin
     lock table balance_sync.unparking in row exclusive mode;
-    -- Planned for each call, because it may be for one address or for a million. In the table's order,
-    -- as a record locks its rows: the two never wait in a circle.
+    -- All their rows, leased or not: a claim in flight is waited for and its lease then seen, and a later
+    -- one passes them by until this transaction commits. In the table's order, as a record locks its
+    -- rows: the two never wait in a circle. Planned for each call, because it may be for one address or
+    -- for a million.
     execute $lock$
         select array_agg(l.id)
         from (
@@ -233,10 +235,6 @@ begin
                 where w.chain_id is null
             ) as r
             join public.wallet_balances as b on b.asset_on_chain_id = r.asset_on_chain_id and b.wallet_id = r.wallet_id
-            where b.next_sync_at is null
-               or b.next_sync_at > now()
-               or b.locked_until is not null
-               or b.on_chain_block is not null
             order by b.ctid
             for update of b
         ) as l
@@ -247,6 +245,7 @@ begin
         set next_sync_at = now(), on_chain_block = null, processing_status = 'idle', locked_until = null, locked_by = null
         from unnest($1) as r (id)
         where b.id = r.id
+          and (b.next_sync_at is null or b.next_sync_at > now() or b.locked_until is not null or b.on_chain_block is not null)
     $update$ using readdressed;
 end
 $$;
