@@ -35,15 +35,15 @@ export function readConfig(env: (name: string) => string | undefined): Config {
   const named = keysIn("SUPABASE_SECRET_KEYS");
   // This order and no other: on a project without legacy keys the last one still holds a dead JWT.
   const databaseKeys = [
-    named.get("default") ?? "",
+    named.get("default") ?? [...named.values()].find(isSecret) ?? "",
     get("SUPABASE_SECRET_KEY"),
     get("SUPABASE_SERVICE_ROLE_KEY"),
   ];
   const databaseKey = databaseKeys.find(isSecret) ?? "";
   if (databaseKey === "") {
     problems.push(
-      "Cannot reach the database without a secret key: expected SUPABASE_SECRET_KEYS with a key " +
-        '"default", SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY, found none',
+      "Cannot reach the database without a secret key: expected a key in SUPABASE_SECRET_KEYS, " +
+        "SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY, found none",
     );
   }
 

@@ -149,9 +149,9 @@ $$;
 
 
 -- Keeps what is known of chains that gave values: the newest block, every five seconds at most, since
--- the row is one for all workers; and since when a chain gives nothing but blocks older than those
--- recorded (a null block here), for then no balance changes and nothing fails. A chain whose row
--- somebody is writing just now is left to them.
+-- the row is one for all workers; and since when a chain gives only older blocks than that, for then
+-- balances do not change and nothing fails. A chain whose row somebody is writing just now is left to
+-- them.
 create function balance_sync.note_heads(heads balance_sync.chain_head[])
 returns void
 language plpgsql
@@ -170,7 +170,7 @@ begin
     set
         last_block = greatest(s.last_block, h.block),
         last_block_at = now(),
-        stale_since = case when h.block is null then coalesce(s.stale_since, now()) end,
+        stale_since = case when h.block < s.last_block then coalesce(s.stale_since, now()) end,
         evm_chain_id = coalesce(h.evm_chain_id, s.evm_chain_id)
     from unnest(heads) as h
     where s.chain_id = h.chain_id
@@ -178,9 +178,9 @@ begin
           select k.chain_id
           from balance_sync.chain_state as k
           join unnest(heads) as n on n.chain_id = k.chain_id
-          where k.last_block_at is null
+          where k.last_block is null
              or k.last_block_at < now() - interval '5 seconds'
-             or (k.stale_since is null) <> (n.block is not null)
+             or (k.stale_since is not null) <> (n.block < k.last_block)
           order by k.chain_id
           for update of k skip locked
       );
@@ -343,8 +343,7 @@ begin
             h.chain_id,
             bool_and(h.error is not null and h.scope is not distinct from 'chain') as is_silent,
             min(h.error) as error,
-            max(h.block) filter (where h.error is null and h.is_stale is not true) as block,
-            bool_or(h.is_stale and h.error is null) as is_stale,
+            max(h.block) filter (where h.error is null) as block,
             max(h.evm_chain_id) filter (where h.error is null) as evm_chain_id
         from held as h
         where h.chain_id is not null
@@ -365,7 +364,7 @@ begin
         array(select c.chain_id from by_chain as c where not c.is_silent),
         array(select c.chain_id from by_chain as c where c.is_silent order by c.chain_id),
         array(select c.error from by_chain as c where c.is_silent order by c.chain_id),
-        array(select (c.chain_id, c.block, c.evm_chain_id)::balance_sync.chain_head from by_chain as c where c.block is not null or c.is_stale),
+        array(select (c.chain_id, c.block, c.evm_chain_id)::balance_sync.chain_head from by_chain as c where c.block is not null),
         array(select l.id from lost as l where not exists (select from public.wallet_balances as b where b.id = l.id))
     into answer, worker, answered, silent, errors, heads, unknown;
 

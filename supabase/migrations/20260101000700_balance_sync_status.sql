@@ -25,7 +25,7 @@ begin
     select coalesce(jsonb_agg(
         jsonb_build_object(
             'chain_id', c.id,
-            'name', c.name,
+            'name', coalesce(c.name, ''),
             'is_active', c.is_active,
             'due', d.due,
             'leased', d.leased,
