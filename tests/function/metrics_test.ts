@@ -30,11 +30,20 @@ const chain = {
   last_block: "68123456",
 };
 
-const promtool = await new Deno.Command("promtool", {
-  args: ["--version"],
-  stdout: "null",
-  stderr: "null",
-}).output().then(({ success }) => success, () => false);
+const promtool = await hasPromtool();
+
+async function hasPromtool(): Promise<boolean> {
+  try {
+    // throws where there is no such program, it does not reject
+    return (await new Deno.Command("promtool", {
+      args: ["--version"],
+      stdout: "null",
+      stderr: "null",
+    }).output()).success;
+  } catch {
+    return false;
+  }
+}
 
 Deno.test("a project without chains has no samples of chains, and no time since a run that never was", () => {
   const text = toMetrics(idle);
