@@ -4,7 +4,7 @@ import { constructorRoute, hasCode, multicallRoute, plainRoute } from "./evm_rou
 import { ChainFailure } from "./http.ts";
 import { EndpointProvider } from "./json_rpc.ts";
 import { multicall3Address } from "./multicall3.ts";
-import { type Guilty, readRows } from "./read_rows.ts";
+import { readerOf } from "./read_rows.ts";
 import { openSession, type Route } from "./session.ts";
 
 /** Ethereum, BSC, Polygon, Arbitrum, …: any node that speaks the EVM's JSON-RPC. */
@@ -35,29 +35,12 @@ function parseAddress(address: string, use: "wallet" | "contract"): string {
 }
 
 function open(chain: Chain): ChainReader {
-  const session = openSession(chain, {
+  return readerOf(openSession(chain, {
     connect: (endpoint) => new EndpointProvider(endpoint),
     routes: routesOf(chain.settings.multicall_address),
     hasCode,
     rowsPerRequest: 250,
-  });
-  const guilty: Guilty = { suspects: new Set(), condemned: new Map() };
-  return {
-    get rpcCalls() {
-      return session.rpcCalls;
-    },
-    get chainId() {
-      return session.chainId;
-    },
-    read(balances, signal) {
-      const rows = balances.map(({ id, address, contract_address }) => ({
-        id,
-        token: contract_address?.slice(2),
-        owner: address.slice(2),
-      }));
-      return readRows(rows, session, guilty, signal);
-    },
-  };
+  }));
 }
 
 /**

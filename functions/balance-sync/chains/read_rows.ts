@@ -1,5 +1,5 @@
 /** From rows to results: grouped, asked for, and split until no row suffers for another one. */
-import type { ReadError, ReadResult } from "./adapter.ts";
+import type { ChainReader, ReadError, ReadResult } from "./adapter.ts";
 import { RouteChanged, type Session } from "./session.ts";
 import { aborted, ChainFailure } from "./http.ts";
 import { errorOf } from "./row_error.ts";
@@ -15,15 +15,36 @@ const largeAllowance = 5_000_000;
 const sampleRows = 4;
 
 /** What a run remembers of tokens (by address). */
-export interface Guilty {
+interface Guilty {
   /** Broke or starved a request: read apart from all others. */
   suspects: Set<string>;
   /** Failed apart, too, for every owner tried: not asked again in this run. */
   condemned: Map<string, ReadError>;
 }
 
+/** The reader of a chain whose addresses are 0x and 40 digits, for the length of one run. */
+export function readerOf(session: Session): ChainReader {
+  const guilty: Guilty = { suspects: new Set(), condemned: new Map() };
+  return {
+    get rpcCalls() {
+      return session.rpcCalls;
+    },
+    get chainId() {
+      return session.chainId;
+    },
+    read(balances, signal) {
+      const rows = balances.map(({ id, address, contract_address }) => ({
+        id,
+        token: contract_address?.slice(2),
+        owner: address.slice(2),
+      }));
+      return readRows(rows, session, guilty, signal);
+    },
+  };
+}
+
 /** Exactly one result per row; rejects only for reasons that are no ChainFailure. */
-export async function readRows(
+async function readRows(
   rows: Row[],
   session: Session,
   { suspects, condemned }: Guilty,

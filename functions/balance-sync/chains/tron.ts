@@ -1,7 +1,7 @@
 import { TronWeb } from "tronweb";
 import type { Chain, ChainFamily, ChainReader } from "./adapter.ts";
 import { ChainFailure } from "./http.ts";
-import { type Guilty, readRows } from "./read_rows.ts";
+import { readerOf } from "./read_rows.ts";
 import { openSession, type Route } from "./session.ts";
 import { TronEndpoint } from "./tron_endpoint.ts";
 import {
@@ -49,29 +49,12 @@ function open(chain: Chain): ChainReader {
   const { block_tag, multicall_address } = chain.settings;
   // One side for TRX and tokens alike: TronWeb's own getBalance and call() read different ones.
   const side = (block_tag ?? "latest") === "latest" ? "wallet" : "walletsolidity";
-  const session = openSession(chain, {
+  return readerOf(openSession(chain, {
     connect: (endpoint) => new TronEndpoint(endpoint, side),
     routes: routesOf(multicall_address),
     hasCode,
     rowsPerRequest: callsPerRequest,
-  });
-  const guilty: Guilty = { suspects: new Set(), condemned: new Map() };
-  return {
-    get rpcCalls() {
-      return session.rpcCalls;
-    },
-    get chainId() {
-      return session.chainId;
-    },
-    read(balances, signal) {
-      const rows = balances.map(({ id, address, contract_address }) => ({
-        id,
-        token: contract_address?.slice(2),
-        owner: address.slice(2),
-      }));
-      return readRows(rows, session, guilty, signal);
-    },
-  };
+  }));
 }
 
 /** As on the EVM: constructor code first, unless the operator names a Multicall3. */
