@@ -6,15 +6,26 @@ import { connect } from "./claim_server.ts";
 export interface Latency {
   p50: number;
   p99: number;
+  /** Values, not errors. */
   rowsPerSecond: number;
+}
+
+export interface Load {
+  /** Stops after so many values … */
+  rows?: number;
+  /** … or so long after a second of warming up. */
+  seconds?: number;
+  /** Whether reading this row ends in an error. */
+  fails?: (id: string) => boolean;
 }
 
 const workers = 4;
 
-/** Stops after `rows` rows, or `seconds` after a second of warming up. */
+const reverted = { error: { code: "call_reverted", message: "balanceOf reverted" } };
+
 export async function claimLatency(
   { serviceUrl }: Database,
-  { rows = Infinity, seconds = Infinity }: { rows?: number; seconds?: number },
+  { rows = Infinity, seconds = Infinity, fails = () => false }: Load,
 ): Promise<Latency> {
   const milliseconds: number[] = [];
   let recorded = 0;
@@ -32,9 +43,14 @@ export async function claimLatency(
       const block = `${Date.now()}`;
       const results = chains
         .flatMap(({ balances }: { balances: { id: string }[] }) => balances)
-        .map(({ id }: { id: string }, row: number) => ({ id, raw: balanceOf(row, turn), block }));
-      await sql`select record_wallet_balances(${claim_id}, ${sql.json(results)})`;
-      if (before >= begin) recorded += results.length;
+        .map(({ id }: { id: string }, row: number) =>
+          fails(id) ? { id, ...reverted } : { id, raw: balanceOf(row, turn), block }
+        );
+      const [answer] = await sql`
+        select (record_wallet_balances(${claim_id}, ${
+        sql.json(results)
+      }) ->> 'recorded')::integer as rows`;
+      if (before >= begin) recorded += answer!.rows;
     }
     await sql.end();
   }));

@@ -20,9 +20,9 @@ export async function run(): Promise<Figure[]> {
   const contest: { contender: Contender; workers: number; database: Database; rates: number[] }[] =
     [];
   for (const contender of [ours, graphileWorker, pgBoss, rowByRow, bareUpdate, bareRecord]) {
-    const database = await server.createDatabase();
-    await contender.prepare(database);
     for (const workers of contender === ours ? [1, 4, 16] : [4]) {
+      const database = await server.createDatabase();
+      await contender.prepare(database);
       contest.push({ contender, workers, database, rates: [] });
     }
   }
