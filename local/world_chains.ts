@@ -56,7 +56,7 @@ async function start(
   const [deployer] = await node.rpc<string[]>("eth_accounts");
   const send = async (to: string, method: string, args: unknown[]) => {
     const data = abi.encodeFunctionData(method, args);
-    await node.rpc("eth_sendTransaction", [{ from: deployer, to, data }]);
+    await node.rpc("eth_sendTransactionSync", [{ from: deployer, to, data }]);
   };
 
   const deployed: Record<string, string> = {};

@@ -144,6 +144,6 @@ async function setBalances(
   for (let i = 0; i < balances.length; i += 500) {
     const part = balances.slice(i, i + 500);
     const data = abi.encodeFunctionData("set", [part.map(([a]) => a), part.map(([, v]) => v)]);
-    await node.rpc("eth_sendTransaction", [{ from, to: token, data }]);
+    await node.rpc("eth_sendTransactionSync", [{ from, to: token, data }]);
   }
 }

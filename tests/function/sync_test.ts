@@ -67,7 +67,7 @@ onProject("a run", {
       evmAddress(2),
       highest,
     ]);
-    await node.rpc("eth_sendTransaction", [{ from: account, to: token, data }]);
+    await node.rpc("eth_sendTransactionSync", [{ from: account, to: token, data }]);
     await node.mine();
     const [id] = await project.addBalances(chain, [evmAddress(2)], {
       contract: token,

@@ -52,7 +52,7 @@ Deno.test("a token is deployed, minted and made to revert", async () => {
     ]);
   const [from] = await node.rpc<string[]>("eth_accounts");
   const send = (method: string, ...args: unknown[]) =>
-    node.rpc("eth_sendTransaction", [
+    node.rpc("eth_sendTransactionSync", [
       { from, to: address, data: abi.encodeFunctionData(method, args) },
     ]);
   assertEquals(BigInt(await call("decimals")), 6n);
