@@ -9,6 +9,7 @@ const benchmarks: Record<string, string> = {
   claim_peers: "claim and record a million rows, beside queues and bare SQL",
   claim_scale: "claims of 100,000 and of 10 million rows",
   claim_churn: "claims after two million syncs",
+  claim_burdens: "what rows that cannot be synced cost those that can",
   claim_data_api: "what the Data API adds to a claim",
   adoption: "how long a million adopted rows keep others waiting",
   fan_out: "100,000 rows by 1, 2, 4 and 8 runs at a time",

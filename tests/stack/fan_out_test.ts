@@ -34,7 +34,6 @@ Deno.test({
       batchSize,
     ]);
 
-    const seconds: number[] = [];
     for (const [cycle, parallel] of [1, 4].entries()) {
       await test.step({
         name:
@@ -52,29 +51,23 @@ Deno.test({
           await untilRuns(sql, "bool_and(ended_at is not null)");
 
           assertEquals(await countSynced(sql, cycle + 1), rows);
-          const [ledger] = await sql<Record<string, number | string[]>>(
+          const [counts] = await sql<Record<string, number | string[]>>(
             `select
                count(*)::integer as runs,
                sum(claimed)::integer as claimed,
                sum(recorded)::integer as recorded,
-               array_agg(distinct stopped_because) as endings,
-               extract(epoch from max(ended_at) - min(queued_at))::float as seconds
+               array_agg(distinct stopped_because) as endings
              from balance_sync.runs`,
           );
-          const { seconds: took, ...counts } = ledger!;
           assertEquals(counts, {
             runs: parallel,
             claimed: rows,
             recorded: rows,
             endings: ["drained"],
           });
-          seconds.push(took as number);
-
           assertEquals(await dispatch(sql), 0, "a tick after them adds none either");
         },
       });
     }
-    const [alone, together] = seconds;
-    assertEquals(together! < alone! / 2, true, `alone ${alone} s, four at a time ${together} s`);
   },
 });
