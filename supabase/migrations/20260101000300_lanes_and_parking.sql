@@ -317,6 +317,11 @@ as $$
 begin
     -- Before the chain's state: a claim that parks holds this table and may want that row.
     lock table balance_sync.unparking in row exclusive mode;
+    -- In one order, as a record does: see note_chains().
+    perform from balance_sync.chain_state as s
+    where s.chain_id in (select c.id from changed as c)
+    order by s.chain_id
+    for update;
     update balance_sync.chain_state as s
     set out_until = now()
     from changed as c
@@ -342,6 +347,10 @@ declare
     replaced uuid[];
     rows_at tid[];
 begin
+    perform from balance_sync.chain_state as s
+    where s.chain_id in (select c.chain_id from changed as c)
+    order by s.chain_id
+    for update;
     update balance_sync.chain_state as s
     set out_until = now()
     from changed as c
