@@ -39,7 +39,12 @@ begin
     where b.ctid = h.row_at;
     get diagnostics released = row_count;
 
-    -- A probe that gives its rows back has proved nothing: the next claim may try.
+    -- A probe that gives its rows back has proved nothing: the next claim may try. Several chains are
+    -- locked in one order, as a record does: see note_chains().
+    perform from balance_sync.chain_state as s
+    where s.probe_claim_id = release_wallet_balances.claim_id
+    order by s.chain_id
+    for update;
     update balance_sync.chain_state as s
     set out_until = now(), probe_claim_id = null
     where s.probe_claim_id = release_wallet_balances.claim_id;

@@ -21,7 +21,9 @@ const usual = [
   "update wallet_balances set wallet_id = md5('wallet8')::uuid where id = (select max(id::text)::uuid from wallet_balances)",
   "select balance_sync_status()",
   "select balance_sync.dispatch()",
-  "update balance_sync.chain_state set out_until = now() where out_since is not null",
+  "update balance_sync.chain_state set out_until = now() where out_since is not null and chain_id = md5('chain1')::uuid",
+  "update balance_sync.chain_state set out_until = now() where out_since is not null and chain_id = md5('chain2')::uuid",
+  "update balance_sync.chain_state set out_until = now() where out_since is not null and chain_id = md5('chain3')::uuid",
 ];
 
 /** These lock many balances, in an order that cannot be known. */
