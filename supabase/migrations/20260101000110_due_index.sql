@@ -39,7 +39,9 @@ as $$
         ('due', 'wallet_balances', array['sync_lane', 'next_sync_at'], 'next_sync_at is not null'),
         -- Parked rows by what may mend them. Rows in use cost this index nothing.
         ('parked', 'wallet_balances', array['asset_on_chain_id', 'id'], 'next_sync_at is null'),
-        (null, 'wallet_balances', array['asset_on_chain_id', 'wallet_id'], null),
+        -- A wallet's rows, when its address changes or its sync is asked for. Led by the asset it would
+        -- cost each record 1.5 ms of 500 rows more: a wallet's rows are recorded together.
+        (null, 'wallet_balances', array['wallet_id'], null),
         (null, 'wallet_balances', array['id'], null),
         (null, 'asset_on_chain', array['id'], null),
         (null, 'asset_on_chain', array['chain_id'], null),

@@ -1,6 +1,6 @@
 -- In a transaction of its own: see due_index.sql.
 do $$
 begin
-    perform balance_sync.build_index('wallet_balances_asset_on_chain_id_wallet_id');
+    perform balance_sync.build_index('wallet_balances_wallet_id');
 end
 $$;

@@ -224,17 +224,10 @@ begin
         select array_agg(l.id)
         from (
             select b.id
-            from (
-                select w.wallet_id, a.id as asset_on_chain_id
-                from unnest($1, $2) as w (wallet_id, chain_id)
-                join public.asset_on_chain as a on a.chain_id = w.chain_id
-                union
-                select w.wallet_id, a.id
-                from unnest($1, $2) as w (wallet_id, chain_id)
-                cross join public.asset_on_chain as a
-                where w.chain_id is null
-            ) as r
-            join public.wallet_balances as b on b.asset_on_chain_id = r.asset_on_chain_id and b.wallet_id = r.wallet_id
+            from (select distinct * from unnest($1, $2) as n (wallet_id, chain_id)) as w
+            join public.wallet_balances as b on b.wallet_id = w.wallet_id
+            left join public.asset_on_chain as a on a.id = b.asset_on_chain_id
+            where w.chain_id is null or a.chain_id = w.chain_id
             order by b.ctid
             for update of b
         ) as l

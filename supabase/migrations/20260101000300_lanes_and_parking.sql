@@ -268,12 +268,13 @@ begin
 end
 $$;
 
--- What a worker reads just now of an asset that points elsewhere from now on is another's balance: its
+-- What a worker reads just now of assets that point elsewhere from now on is another's balance: their
 -- rows lose their lease. Those that failed are due, for that may be what is mended. An asset that
 -- moves to another chain takes all its rows to other lanes, and the blocks known of the old chain
--- say nothing about the new one. All its rows are locked first, in the table's order, as a record does:
--- a claim in flight is waited for and its lease then seen, and a later one passes them by until this
--- transaction commits. That is a second or two for a million rows, for an event that is rare.
+-- say nothing about the new one. All their rows are locked first, in the table's order, as a record
+-- does: a claim in flight is waited for and its lease then seen, and a later one passes them by until
+-- this transaction commits. The whole table is read for that, a second or two at a million rows,
+-- once a statement: the event is rare, and an index by asset would cost each record (see due_index.sql).
 create function balance_sync.asset_on_chain_repointed()
 returns trigger
 language plpgsql
@@ -282,26 +283,38 @@ security definer
 set search_path = ''
 as $$
 declare
+    repointed uuid[];
+    moved uuid[];
     rows_at tid[];
 begin
+    select array_agg(n.id), array_agg(n.id) filter (where n.chain_id is distinct from o.chain_id)
+    into repointed, moved
+    from new_rows as n
+    join old_rows as o on o.id = n.id
+    where (n.chain_id, n.contract_address, n.is_native, n.decimals)
+        is distinct from (o.chain_id, o.contract_address, o.is_native, o.decimals);
+    if repointed is null then
+        return null;
+    end if;
+
     rows_at := array(
         select b.ctid
         from public.wallet_balances as b
-        where b.asset_on_chain_id = new.id
+        where b.asset_on_chain_id = any (repointed)
         order by b.ctid
         for update
     );
     update public.wallet_balances as b
     set
-        sync_lane = case when new.chain_id is distinct from old.chain_id then null else b.sync_lane end,
-        on_chain_block = case when new.chain_id is distinct from old.chain_id then null else b.on_chain_block end,
+        sync_lane = case when b.asset_on_chain_id = any (moved) then null else b.sync_lane end,
+        on_chain_block = case when b.asset_on_chain_id = any (moved) then null else b.on_chain_block end,
         next_sync_at = least(b.next_sync_at, case when b.next_sync_at is not null then now() end),
         processing_status = 'idle',
         locked_until = null,
         locked_by = null
     from unnest(rows_at) as r (row_at)
     where b.ctid = r.row_at
-      and (new.chain_id is distinct from old.chain_id or b.locked_until is not null or b.consecutive_errors > 0);
+      and (b.asset_on_chain_id = any (moved) or b.locked_until is not null or b.consecutive_errors > 0);
     return null;
 end
 $$;
@@ -427,10 +440,8 @@ as $$
             'referencing new table as changed for each statement', 'asset_on_chain_changed'),
         ('asset_on_chain_updated', 'after update', 'public.asset_on_chain',
             'referencing new table as changed for each statement', 'asset_on_chain_changed'),
-        ('asset_on_chain_repointed', 'after update of chain_id, contract_address, is_native, decimals', 'public.asset_on_chain',
-            'for each row when ((new.chain_id, new.contract_address, new.is_native, new.decimals)'
-            ' is distinct from (old.chain_id, old.contract_address, old.is_native, old.decimals))',
-            'asset_on_chain_repointed'),
+        ('asset_on_chain_repointed', 'after update', 'public.asset_on_chain',
+            'referencing old table as old_rows new table as new_rows for each statement', 'asset_on_chain_repointed'),
         ('chains_inserted', 'after insert', 'public.chains',
             'referencing new table as changed for each statement', 'chains_changed'),
         ('chains_updated', 'after update', 'public.chains',

@@ -240,14 +240,7 @@ begin
     end if;
 
     if balance_ids is null then
-        -- By asset and wallet: the index that leads with the asset serves this too.
-        balance_ids := array(
-            select b.id
-            from public.asset_on_chain as a
-            cross join unnest(wallets) as w (id)
-            join public.wallet_balances as b on b.asset_on_chain_id = a.id and b.wallet_id = w.id
-            where chains is null or a.chain_id = any (chains)
-        );
+        balance_ids := array(select b.id from public.wallet_balances as b where b.wallet_id = any (wallets));
     end if;
     return array(
         select b.ctid
@@ -345,7 +338,7 @@ declare
     dealt integer;
     bite integer;
     started timestamptz;
-    answer jsonb;
+    answer json;
 begin
     if coalesce(claim_wallet_balances.worker_id, '') = '' then
         raise exception 'Cannot claim wallet balances: expected a worker_id, found none' using errcode = '22023';
@@ -438,8 +431,10 @@ begin
         return '{"claim_id": null, "claimed": 0, "chains": []}'::jsonb;
     end if;
 
-    select jsonb_agg(
-        jsonb_build_object(
+    -- As json, which is text, until it is whole: jsonb is taken apart and put together again by each
+    -- aggregate that it goes through, 0.8 ms of 500 rows.
+    select json_agg(
+        json_build_object(
             'chain_id', c.id,
             'name', c.name,
             'adapter', coalesce(
@@ -454,22 +449,25 @@ begin
     )
     into answer
     from (
-        select
-            r.chain_id,
-            jsonb_agg(jsonb_build_object(
-                'id', r.id,
-                'address', r.address,
-                'asset_id', r.asset_id,
-                'is_native', r.is_native,
-                'contract_address', r.contract_address,
-                'decimals', r.decimals
-            )) as balances
-        from unnest(leased) as r
-        group by r.chain_id
+        select b.chain_id, json_agg(b.balance) as balances
+        from (
+            select
+                r.chain_id,
+                json_build_object(
+                    'id', r.id,
+                    'address', r.address,
+                    'asset_id', r.asset_id,
+                    'is_native', r.is_native,
+                    'contract_address', r.contract_address,
+                    'decimals', r.decimals
+                ) as balance
+            from unnest(leased) as r
+        ) as b
+        group by b.chain_id
     ) as l
     join public.chains as c on c.id = l.chain_id;
 
-    return jsonb_build_object(
+    return json_build_object(
         'claim_id', claim_id,
         'locked_until', lease_until,
         'claimed', cardinality(leased),

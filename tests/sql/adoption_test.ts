@@ -336,7 +336,7 @@ onPostgres("adopting a database", {
     assertEquals(built, [
       "wallet_balances_due",
       "wallet_balances_parked",
-      "wallet_balances_asset_on_chain_id_wallet_id",
+      "wallet_balances_wallet_id",
     ]);
     assertEquals((await file())[0], before);
   },
@@ -353,7 +353,7 @@ onPostgres("adopting a database", {
       const index of [
         "wallet_balances_due on wallet_balances (sync_lane, next_sync_at) where next_sync_at is not null",
         "wallet_balances_parked on wallet_balances (asset_on_chain_id, id) where next_sync_at is null",
-        "anything on wallet_balances (asset_on_chain_id, wallet_id, id)",
+        "anything on wallet_balances (wallet_id, asset_on_chain_id)",
       ]
     ) await sql.unsafe(`create index concurrently ${index}`);
     const indexes = async () =>

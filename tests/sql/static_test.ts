@@ -19,7 +19,6 @@ const rules: Record<string, { breaches: string; offence: string }> = {
         select from pg_index as i
         where i.indrelid = c.conrelid
           and i.indisvalid
-          and i.indpred is null
           and (i.indkey::smallint[])[0:cardinality(c.conkey) - 1] operator(pg_catalog.@>) c.conkey
       )`,
     offence:
