@@ -55,9 +55,9 @@ begin
             case
                 when e.type <> 'object'
                     then 'expected an object, found ' || e.type
-                -- A regular expression would take 0.9 ms of 500 results.
+                -- Counted by like, for a regular expression with counts takes three times as long as both.
                 when coalesce(e.id, '') not like '________-____-____-____-____________'
-                    or translate(e.id, '0123456789abcdefABCDEF', '') <> '----'
+                    or e.id !~* '^[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+$'
                     then 'expected id to be a uuid'
                 when (e.raw is null) = (e.error is null)
                     then 'expected either raw or error, found ' || case when e.raw is null then 'neither' else 'both' end
