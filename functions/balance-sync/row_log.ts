@@ -35,14 +35,22 @@ export function logRead(log: Log, runId: string, { chain, results }: ChainRead):
   }
 }
 
-/** Which values were written. */
+/** Which values were written, and at warn which ones the table refused. */
 export function logRecorded(log: Log, runId: string, reads: ChainRead[], recorded: Recorded): void {
+  const refused = new Set(recorded.refused.map(({ id }) => id));
   const unwritten = new Set([...recorded.stale, ...recorded.lost]);
   for (const { chain, results } of reads) {
     const balances = new Map(chain.balances.map((balance) => [balance.id, balance]));
     for (const result of results) {
-      if ("error" in result || unwritten.has(result.id)) continue;
       const fields = describe(runId, chain.name, balances.get(result.id)!);
+      if ("error" in result) {
+        const { code, message } = result.error;
+        if (refused.has(result.id)) {
+          log.warn("Wallet balance was refused", { ...fields, code, error: message });
+        }
+        continue;
+      }
+      if (unwritten.has(result.id)) continue;
       log.debug("Wallet balance synced successfully", { ...fields, raw: result.raw });
     }
   }

@@ -86,7 +86,8 @@ export function chainSummary(summary: RunSummary, { chain_id, name }: Chain): Ch
 
 /** Adds what a record did to the totals. */
 export function addRecorded(summary: RunSummary, recorded: Recorded): Counts {
-  const counts = { ...recorded, stale: recorded.stale.length, lost: recorded.lost.length };
+  const { stale, lost, refused: _, ...written } = recorded;
+  const counts = { ...written, stale: stale.length, lost: lost.length };
   summary.recorded += counts.recorded;
   summary.changed += counts.changed;
   summary.failed += counts.failed;

@@ -55,9 +55,15 @@ async function record(
   run: Run,
   { summary, leased }: RunState,
 ): Promise<void> {
-  const results = reads.flatMap(({ results }) => results);
-  const recorded = await recordWalletBalances(run.database, claimId, results.filter(wasRead));
+  const read = reads.flatMap(({ results }) => results.filter(wasRead));
+  const recorded = await recordWalletBalances(run.database, claimId, read);
   const counts = addRecorded(summary, recorded);
+  const refused = new Map(recorded.refused.map((result) => [result.id, result]));
+  reads = reads.map(({ chain, results }) => ({
+    chain,
+    results: results.map((result) => refused.get(result.id) ?? result),
+  }));
+  const results = reads.flatMap(({ results }) => results);
   logRecorded(run.log, summary.run_id, reads, recorded);
 
   const unwritten = new Set([...recorded.stale, ...recorded.lost]);

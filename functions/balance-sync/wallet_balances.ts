@@ -1,5 +1,5 @@
 import { Refusal } from "./answer.ts";
-import type { Chain, ReadResult, WalletBalance } from "./chains/adapter.ts";
+import type { Chain, ReadError, ReadResult, WalletBalance } from "./chains/adapter.ts";
 import { callRepeatedly, type Database, DatabaseError } from "./database.ts";
 import { redact } from "./redact.ts";
 import type { RowFilter } from "./request.ts";
@@ -26,7 +26,11 @@ export interface Recorded {
   lost: string[];
   /** Of the recorded ones, those that differ from the balance before. */
   changed: number;
+  /** The error in place of each value that the table would not take; failed, or lost if refused too. */
+  refused: ErrorResult[];
 }
+
+type ErrorResult = { id: string; error: ReadError };
 
 /**
  * Leases the next rows; null when there is none. Not repeated when the answer is lost: the rows it leased would wait for their
@@ -68,25 +72,72 @@ export async function endRun(
 
 /**
  * Records what was read. Repeated while the database is in trouble, because a second record of the
- * same claim changes nothing. Rows deleted meanwhile count as lost.
+ * same claim changes nothing. Rows deleted meanwhile count as lost. A value that the project's own
+ * table refuses (a check, a trigger, a narrow numeric) is that row's error; a row that takes not even
+ * an error is lost: it stays leased and is tried again when its lease ends.
  */
 export async function recordWalletBalances(
   database: Database,
   claimId: string,
   results: ReadResult[],
 ): Promise<Recorded> {
-  if (results.length === 0) return { recorded: 0, failed: 0, stale: [], lost: [], changed: 0 };
+  const values = await recordAccepted(database, claimId, results);
+  if (values.refused.length === 0) return values;
+  const errors = await recordAccepted(database, claimId, values.refused);
+  const lost = errors.refused.map(({ id }) => id);
+  return { ...sum(values, errors), lost: [...values.lost, ...errors.lost, ...lost] };
+}
+
+/** Records all the table takes: what is refused as a whole is halved until the guilty row stands alone. */
+async function recordAccepted(
+  database: Database,
+  claimId: string,
+  results: ReadResult[],
+): Promise<Recorded> {
+  if (results.length === 0) return nothing;
   const args = { claim_id: claimId, results: results.map(toElement) };
   try {
-    return await callRepeatedly(database, "record_wallet_balances", args) as Recorded;
+    const recorded = await callRepeatedly(database, "record_wallet_balances", args);
+    return { ...nothing, ...recorded as Omit<Recorded, "refused"> };
   } catch (error) {
     const unknown = unknownIds(error);
     const known = results.filter(({ id }) => !unknown.has(id));
-    if (known.length === results.length) throw error;
-    const recorded = await recordWalletBalances(database, claimId, known);
-    const deleted = results.filter(({ id }) => unknown.has(id)).map(({ id }) => id);
-    return { ...recorded, lost: [...recorded.lost, ...deleted] };
+    if (known.length < results.length) {
+      const deleted = results.filter(({ id }) => unknown.has(id)).map(({ id }) => id);
+      const recorded = await recordAccepted(database, claimId, known);
+      return { ...recorded, lost: [...recorded.lost, ...deleted] };
+    }
+    if (!isOfTheData(error)) throw error;
+    if (results.length === 1) {
+      const refusal: ReadError = { code: "balance_refused", message: error.message, scope: "row" };
+      return { ...nothing, refused: [{ id: results[0]!.id, error: refusal }] };
+    }
+    const middle = Math.ceil(results.length / 2);
+    return sum(
+      await recordAccepted(database, claimId, results.slice(0, middle)),
+      await recordAccepted(database, claimId, results.slice(middle)),
+    );
   }
+}
+
+const nothing: Recorded = {
+  recorded: 0,
+  failed: 0,
+  stale: [],
+  lost: [],
+  changed: 0,
+  refused: [],
+};
+
+function sum(a: Recorded, b: Recorded): Recorded {
+  return {
+    recorded: a.recorded + b.recorded,
+    failed: a.failed + b.failed,
+    stale: [...a.stale, ...b.stale],
+    lost: [...a.lost, ...b.lost],
+    changed: a.changed + b.changed,
+    refused: [...a.refused, ...b.refused],
+  };
 }
 
 /** Gives rows back untouched; answers how many of them the claim still held. */
@@ -119,6 +170,16 @@ function toElement(result: ReadResult): Record<string, unknown> {
     block: block.toString(),
     ...(chainId === undefined ? {} : { evm_chain_id: chainId.toString() }),
   };
+}
+
+/**
+ * Whether it is the values that the table refused: a data exception, a constraint, or a trigger that
+ * raises. 22023 is our own refusal of a call that makes no sense; SUP is what @supabase/lite makes of
+ * a failed check (23514).
+ */
+function isOfTheData(error: unknown): error is DatabaseError {
+  return error instanceof DatabaseError && /^(22...|23...|P0001|SUP)$/.test(error.code) &&
+    error.code !== "22023";
 }
 
 /** The ids that `record_wallet_balances` refused because no such row exists. */

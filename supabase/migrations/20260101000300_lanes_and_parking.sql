@@ -33,7 +33,7 @@ begin
     update public.wallet_balances as b
     set
         next_sync_at = null,
-        error_count = least(coalesce(b.error_count, 0)::bigint + 1, 2147483647),
+        error_count = least(coalesce(b.error_count, 0)::bigint + 1, case pg_typeof(b.error_count) when 'smallint'::regtype then 32767 else 2147483647 end),
         consecutive_errors = least(b.consecutive_errors, 2147483646) + 1,
         last_error = t.parked_because || ': ' || case t.parked_because
             when 'ambiguous_address' then 'expected one active address of the wallet on its chain, found several'

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DatabaseError, openDatabase } from "../../functions/balance-sync/database.ts";
 import { balanceSyncStatus } from "../../functions/balance-sync/wallet_balances.ts";
 import { evmAddress, get, onProject, post, type Project, summaryOf } from "./project.ts";
@@ -154,6 +154,62 @@ onProject("when the database is in trouble", {
       return await forward();
     });
     assertEquals((await summaryOf(await project.handler()(post()))).lost, 1);
+  },
+
+  async "a value that the table refuses is that row's error, and its neighbours are recorded"(
+    { project, node, said },
+  ) {
+    const ids = await addDue(project, node.url, 7);
+    await node.setBalance(evmAddress(3), 10n ** 21n);
+    const refusals = {
+      "alter column on_chain_balance_human type numeric(21, 18)":
+        /numeric field overflow \(22003\)/,
+      "add constraint small check (on_chain_balance_human < 1000)":
+        /constraint "small" \((23514|SUP)\)/,
+    };
+    for (const [alter, reason] of Object.entries(refusals)) {
+      said.length = 0;
+      await project.sql(
+        "update public.wallet_balances set next_sync_at = now(), sync_count = 0, error_count = 0",
+      );
+      await project.sql(`alter table public.wallet_balances ${alter}`);
+      const summary = await summaryOf(await project.handler({ logLevel: "warn" })(post()));
+      await project.sql(`alter table public.wallet_balances drop constraint if exists small`);
+      await project.sql(
+        "alter table public.wallet_balances alter column on_chain_balance_human type numeric",
+      );
+      assertEquals([summary.recorded, summary.failed, summary.lost], [6, 1, 0]);
+      assertEquals([summary.chains[0]!.recorded, summary.chains[0]!.failed], [6, 1]);
+      assertEquals(summary.chains[0]!.errors, { balance_refused: 1 });
+      assertEquals(summary.stopped_because, "drained");
+      for (const [n, id] of ids.entries()) {
+        const { sync_count, error_count, on_chain_balance_raw } = await project.balance(id);
+        assertEquals([sync_count, error_count], n === 3 ? [0, 1] : [1, 0]);
+        assertEquals(on_chain_balance_raw, n === 3 ? null : "0");
+      }
+      const { last_error } = await project.balance(ids[3]!);
+      assertMatch(last_error!, /^balance_refused: /);
+      assertMatch(last_error!, reason);
+      // what does not begin so is @supabase/lite's
+      const lines = said.filter((line) => line.startsWith("{"));
+      assertEquals(lines.map((line) => JSON.parse(line).message), ["Wallet balance was refused"]);
+    }
+  },
+
+  async "a row that takes not even an error waits for its lease, and stops nobody"(
+    { project, node },
+  ) {
+    const ids = await addDue(project, node.url, 5);
+    await project.sql(
+      `alter table public.wallet_balances add constraint untouched
+       check (id <> '${ids[1]}' or (last_checked is null and last_error is null))`,
+    );
+    const summary = await summaryOf(await project.handler()(post()));
+    await project.sql("alter table public.wallet_balances drop constraint untouched");
+    assertEquals([summary.recorded, summary.failed, summary.lost], [4, 0, 1]);
+    assertEquals([summary.released, summary.stopped_because], [0, "drained"]);
+    const { sync_count, processing_status } = await project.balance(ids[1]!);
+    assertEquals([sync_count, processing_status], [0, "processing"]);
   },
 
   async "rows that another run has taken over meanwhile are lost and not written"(

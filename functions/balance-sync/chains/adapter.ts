@@ -55,7 +55,10 @@ export interface ReadError {
   scope: ErrorScope;
 }
 
-/** Every code an adapter may answer with; README's table says what each means to an operator. */
+/**
+ * Every code an adapter may answer with, and `balance_refused` of a table that would not take what it
+ * answered; README's table says what each means to an operator.
+ */
 export type ErrorCode =
   | "rpc_unreachable"
   | "rpc_timeout"
@@ -71,6 +74,7 @@ export type ErrorCode =
   | "invalid_address"
   | "missing_contract_address"
   | "invalid_decimals"
+  | "balance_refused"
   | "invalid_chain_settings"
   | "unknown_adapter"
   | "aborted";
