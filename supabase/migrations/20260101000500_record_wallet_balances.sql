@@ -213,6 +213,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set timezone = 'UTC'
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
@@ -280,7 +281,7 @@ begin
             on_chain_block = held.block,
             last_checked = now(),
             last_processed_at = now(),
-            sync_count = least(coalesce(b.sync_count, 0)::bigint + 1, 2147483647),
+            sync_count = least(coalesce(b.sync_count, 0)::bigint + 1, case pg_typeof(b.sync_count) when 'smallint'::regtype then 32767 else 2147483647 end),
             updated_at = now(),
             consecutive_errors = 0,
             next_sync_at = now() + make_interval(secs => settings.sync_interval_seconds),
@@ -296,7 +297,7 @@ begin
     failed as (
         update public.wallet_balances as b
         set
-            error_count = least(coalesce(b.error_count, 0)::bigint + (held.scope is distinct from 'chain')::integer, 2147483647),
+            error_count = least(coalesce(b.error_count, 0)::bigint + (held.scope is distinct from 'chain')::integer, case pg_typeof(b.error_count) when 'smallint'::regtype then 32767 else 2147483647 end),
             consecutive_errors = least(b.consecutive_errors, 2147483646) + (held.scope is distinct from 'chain')::integer,
             last_error = held.error,
             last_error_at = now(),

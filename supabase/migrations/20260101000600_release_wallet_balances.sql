@@ -7,6 +7,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set timezone = 'UTC'
 set jit = off
 as $$
 declare

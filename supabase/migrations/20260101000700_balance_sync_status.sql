@@ -11,6 +11,7 @@ language plpgsql
 stable
 security definer
 set search_path = ''
+set timezone = 'UTC'
 set enable_seqscan = off
 set jit = off
 as $$

@@ -103,6 +103,7 @@ language plpgsql
 stable
 security definer
 set search_path = ''
+set timezone = 'UTC'
 set enable_seqscan = off
 set jit = off
 as $$
@@ -177,6 +178,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set timezone = 'UTC'
 as $$
 declare
     settings balance_sync.settings;

@@ -51,6 +51,7 @@ language plpgsql
 stable
 security definer
 set search_path = ''
+set timezone = 'UTC'
 set jit = off
 as $$
 declare

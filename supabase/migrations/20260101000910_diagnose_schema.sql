@@ -26,10 +26,10 @@ begin
         format('expected column public.%s.%s of type %s, found %s', m.table_name, m.column_name, m.expected, m.found)
             || case
                 when m.is_fatal then ''
-                when m.expected = 'numeric' and m.found like 'numeric%' then ': balances are rounded, and one with too many digits cannot be recorded'
+                when m.expected = 'numeric' and m.found like 'numeric%' then ': balances are rounded, and one with too many digits is that row''s error'
                 when m.expected = 'numeric' then ': balances are rounded'
-                when m.expected = 'integer' then ': counting ends at 32,767, and so do records'
-                else ': its times shift with each session''s time zone'
+                when m.expected = 'integer' then ': counting ends at 32,767'
+                else ': its times are UTC and do not say so'
             end,
         1::bigint,
         case
@@ -188,6 +188,23 @@ begin
             and p.polcmd in ('*', n.command::"char")
             and (p.polroles = '{0}' or 'balance_sync_worker'::regrole = any (p.polroles))
       );
+
+    return query
+    select
+        'rls_hides_rows',
+        'warning',
+        format('expected no restrictive policy for balance_sync_worker on public.%s, found "%s": rows it hides are not synced', c.relname, p.polname),
+        1::bigint,
+        format('alter policy %I on public.%I to anon, authenticated;', p.polname, c.relname)
+    from pg_catalog.pg_policy as p
+    join pg_catalog.pg_class as c on c.oid = p.polrelid
+    where c.relnamespace = 'public'::regnamespace
+      and c.relname in ('chains', 'asset_on_chain', 'wallet_balances', source.table_name)
+      and c.relrowsecurity
+      and not p.polpermissive
+      and p.polcmd in ('*', 'r', 'w')
+      and pg_get_expr(p.polqual, p.polrelid) <> 'true'
+      and (p.polroles = '{0}' or 'balance_sync_worker'::regrole = any (p.polroles));
 
     return query
     select

@@ -16,6 +16,7 @@ returns jsonb
 language plpgsql
 stable
 set search_path = ''
+set timezone = 'UTC'
 set enable_seqscan = off
 set jit = off
 as $$

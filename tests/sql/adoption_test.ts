@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type postgres from "postgres";
 import { applyMigrations, readMigrations } from "../../local/migrations.ts";
+import { claim, record } from "./balances.ts";
 import { onPostgres } from "./on_postgres.ts";
 import { missingIn, shapeOf } from "./shape.ts";
 
@@ -309,6 +310,45 @@ onPostgres("adopting a database", {
     const [row] =
       await sql`select on_chain_balance_raw, on_chain_balance_human from wallet_balances`;
     assertEquals({ ...row }, { on_chain_balance_raw: "1500001", on_chain_balance_human: "1.5000" });
+  },
+
+  async "a counter that is full stays full"({ connect }) {
+    const sql = connect();
+    await sql.unsafe(referenceTables + documentZero.tables + documentZero.rows).simple();
+    await sql`
+      alter table wallet_balances
+        alter column sync_count type smallint, alter column error_count type smallint`;
+    await migrate(sql);
+    await sql`update wallet_balances set sync_count = 32767, error_count = 32767`;
+    await sync(connect("service"));
+    assertEquals(await fail(connect("service"), sql), "call_reverted: paused");
+    const [row] = await sql`select sync_count, error_count from wallet_balances`;
+    assertEquals({ ...row }, { sync_count: 32767, error_count: 32767 });
+  },
+
+  async "a lease in a column without a zone is the same moment to sessions of any time zone"(
+    { connect },
+  ) {
+    const sql = connect();
+    await sql.unsafe(referenceTables + documentZero.tables + documentZero.rows).simple();
+    await sql`alter table wallet_balances alter column locked_until type timestamp`;
+    await migrate(sql);
+    const claimIn = async (zone: string) => {
+      const session = connect("service");
+      await session`select set_config('timezone', ${zone}, false)`;
+      const claimed = await claim(session, zone);
+      return { session, claimed };
+    };
+    for (const [holder, other] of [["Pacific/Kiritimati", "UTC"], ["UTC", "Pacific/Kiritimati"]]) {
+      const held = await claimIn(holder!);
+      assertEquals(held.claimed.claimed, 1);
+      assertEquals((await claimIn(other!)).claimed.claimed, 0, "the lease has not ended");
+      await sql`update wallet_balances set locked_until = now() at time zone 'UTC'`;
+      const heir = await claimIn(other!);
+      assertEquals(heir.claimed.claimed, 1, "the lease has ended");
+      assertEquals((await record(held.session, heir.claimed)).recorded, 1);
+      await sql`update wallet_balances set next_sync_at = now()`;
+    }
   },
 
   async "no index is built while readers are locked out, and no row is rewritten"({ connect }) {

@@ -143,6 +143,12 @@ const mistakes: Record<string, Mistake> = {
     found: ["rls_hides_rows"],
     says: /lets balance_sync_worker update public\.wallet_balances/,
   },
+  "a policy that forbids": {
+    provoke: `
+      create policy "mine alone" on user_wallet_addresses as restrictive for select using (wallet_id is null)`,
+    found: ["rls_hides_rows"],
+    says: /user_wallet_addresses, found "mine alone": rows it hides are not synced/,
+  },
   "a function open to the world": {
     provoke: "grant execute on function claim_wallet_balances to anon",
     found: ["exposed_function"],
