@@ -5,9 +5,12 @@ import type { TestDatabase } from "./on_postgres.ts";
 export interface Sessions {
   /**
    * The session's next turn, after its last one. Resolves when it is done, or as soon as it has to
-   * wait for another session; `settled` says when all that was begun is done.
+   * wait for another session.
    */
-  turn(name: string, work: (sql: postgres.Sql) => Promise<unknown>): Promise<"done" | "waits">;
+  turn(name: string, work: (sql: postgres.Sql) => Promise<unknown>): Promise<void>;
+  /** Resolves when every session has done all its turns, or has to wait for another. */
+  rest(): Promise<void>;
+  /** Resolves when all that was begun is done. */
   settled(): Promise<void>;
 }
 
@@ -26,9 +29,12 @@ export function openSessions(database: TestDatabase): Sessions {
       sessions.set(name, session);
       const done = session.busy.then(() => work(session.sql));
       session.busy = done;
-      // a failure is told by settled(), or by the turn itself
+      // a failure is told by settled()
       done.catch(() => {});
-      return await isBlocked(done, session, observer) ? "waits" : "done";
+      await untilBlocked(session, observer);
+    },
+    async rest() {
+      for (const session of sessions.values()) await untilBlocked(session, observer);
     },
     async settled() {
       await Promise.all([...sessions.values()].map(({ busy }) => busy));
@@ -42,21 +48,18 @@ async function enter(database: TestDatabase): Promise<Session> {
   return { sql, pid: row!.pid, busy: Promise.resolve() };
 }
 
-async function isBlocked(
-  done: Promise<unknown>,
-  { pid }: Session,
-  observer: postgres.Sql,
-): Promise<boolean> {
+/** Resolves when the session is done or has to wait; a failure is told by settled(). */
+async function untilBlocked({ busy, pid }: Session, observer: postgres.Sql): Promise<void> {
   for (;;) {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const finished = await Promise.race([
-      done.then(() => true),
+      busy.then(() => true, () => true),
       new Promise<false>((resolve) => timer = setTimeout(resolve, 5, false)),
     ]);
     clearTimeout(timer);
-    if (finished) return false;
+    if (finished) return;
     const [row] = await observer`select cardinality(pg_blocking_pids(${pid})) > 0 as blocked`;
-    if (row!.blocked) return true;
+    if (row!.blocked) return;
   }
 }
 

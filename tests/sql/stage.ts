@@ -26,6 +26,7 @@ export async function openStage(database: TestDatabase): Promise<Stage> {
   return {
     async play(steps) {
       const said: string[] = [];
+      const waiting: { step: string; line?: string }[] = [];
       for (const step of steps.map((line) => line.split(":")[0]!)) {
         const [name, verb, , owner = name] = step.split(" ") as [string, string, string?, string?];
         if (name === "row") {
@@ -34,19 +35,21 @@ export async function openStage(database: TestDatabase): Promise<Stage> {
         } else if (name === "the") {
           await endLease(world, step.endsWith("moment"));
           said.push(step);
-        } else if (said.includes(`${step}: waits`)) {
-          // this line tells what came of a step that has been taken
-          await sessions.settled();
-        } else {
-          const turn = await sessions.turn(name, async (sql) => {
+        } else if (!said.includes(`${step}: waits`)) {
+          const taken: typeof waiting[number] = { step };
+          await sessions.turn(name, async (sql) => {
             const outcome = await act(sql, verb, name, owner, held);
-            said.push(outcome === undefined ? step : `${step}: ${outcome}`);
+            taken.line = outcome === undefined ? step : `${step}: ${outcome}`;
           });
-          if (turn === "waits") said.push(`${step}: waits`);
+          said.push(taken.line ?? `${step}: waits`);
+          if (taken.line === undefined) waiting.push(taken);
         }
+        // told after the step that let them go on, however fast they are
+        await sessions.rest();
+        while (waiting[0]?.line !== undefined) said.push(waiting.shift()!.line!);
       }
       await sessions.settled();
-      return said;
+      return [...said, ...waiting.map(({ line }) => line!)];
     },
     async reset() {
       await world`
