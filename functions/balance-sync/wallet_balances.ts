@@ -33,8 +33,8 @@ export interface Recorded {
 type ErrorResult = { id: string; error: ReadError };
 
 /**
- * Leases the next rows; null when there is none. Not repeated when the answer is lost: the rows it leased would wait for their
- * lease anyway, and the next run is 30 s away.
+ * Leases the next rows; null when there is none. Not repeated when the answer is lost: the rows it
+ * leased would wait for their lease anyway, and the next run is 30 s away.
  */
 export async function claimWalletBalances(
   database: Database,
