@@ -58,7 +58,7 @@ as $$
         ('wallet_balances', '{on_chain_balance_human}', 'numeric', '{text,character varying}', 80),
         ('wallet_balances', '{processing_status}', 'text', '{character varying,enum}', 10),
         ('wallet_balances', '{locked_by}', 'text', '{character varying}', 100),
-        ('wallet_balances', '{last_error}', 'text', '{character varying}', 1000),
+        ('wallet_balances', '{last_error}', 'text', '{character varying}', 40),
         ('wallet_balances', '{sync_count,error_count}', 'integer', '{bigint}', null),
         (
             'wallet_balances', '{locked_until,last_checked,last_processed_at,last_error_at,updated_at}',

@@ -2,6 +2,24 @@
 -- them due again when the cause is mended.
 
 
+-- How much of an error wallet_balances.last_error holds: 1,000 characters, or fewer where it is a
+-- narrower varchar. A code has at most 24.
+create function balance_sync.error_length()
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+    select least(1000, (
+        select nullif(coalesce(nullif(a.atttypmod, -1), t.typtypmod), -1) - 4
+        from pg_catalog.pg_attribute as a
+        join pg_catalog.pg_type as t on t.oid = a.atttypid
+        where a.attrelid = 'public.wallet_balances'::regclass
+          and a.attname = 'last_error'
+    ))
+$$;
+
+
 -- Parks rows that cannot be synced. Parking must not race with the mending of its cause: whoever
 -- mends holds ROW EXCLUSIVE on balance_sync.unparking until it commits (see request_unparking), so
 -- under a SHARE lock nobody is about to mend, and this statement's snapshot sees all that has been.
@@ -35,10 +53,10 @@ begin
         next_sync_at = null,
         error_count = least(coalesce(b.error_count, 0)::bigint + 1, case pg_typeof(b.error_count) when 'smallint'::regtype then 32767 else 2147483647 end),
         consecutive_errors = least(b.consecutive_errors, 2147483646) + 1,
-        last_error = t.parked_because || ': ' || case t.parked_because
+        last_error = left(t.parked_because || ': ' || case t.parked_because
             when 'ambiguous_address' then 'expected one active address of the wallet on its chain, found several'
             when 'missing_contract_address' then 'expected asset_on_chain.contract_address for a token, found none'
-        end,
+        end, (select balance_sync.error_length())),
         last_processed_at = now(),
         last_error_at = now()
     from balance_sync.targets as t
@@ -504,7 +522,7 @@ declare
     owned regprocedure;
 begin
     foreach owned in array array[
-        'balance_sync.park(uuid[])', 'balance_sync.deal_lanes(integer)', 'balance_sync.unpark(integer)',
+        'balance_sync.error_length()', 'balance_sync.park(uuid[])', 'balance_sync.deal_lanes(integer)', 'balance_sync.unpark(integer)',
         'balance_sync.request_unparking(uuid[])', 'balance_sync.asset_on_chain_changed()',
         'balance_sync.asset_on_chain_repointed()', 'balance_sync.chains_changed()',
         'balance_sync.chain_settings_changed()', 'balance_sync.wallet_balances_repointed()'

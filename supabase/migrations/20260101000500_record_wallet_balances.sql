@@ -299,7 +299,7 @@ begin
         set
             error_count = least(coalesce(b.error_count, 0)::bigint + (held.scope is distinct from 'chain')::integer, case pg_typeof(b.error_count) when 'smallint'::regtype then 32767 else 2147483647 end),
             consecutive_errors = least(b.consecutive_errors, 2147483646) + (held.scope is distinct from 'chain')::integer,
-            last_error = held.error,
+            last_error = left(held.error, (select balance_sync.error_length())),
             last_error_at = now(),
             last_processed_at = now(),
             next_sync_at = case

@@ -312,6 +312,25 @@ onPostgres("adopting a database", {
     assertEquals({ ...row }, { on_chain_balance_raw: "1500001", on_chain_balance_human: "1.5000" });
   },
 
+  async "an error is cut to the room there is"({ connect }) {
+    const sql = connect();
+    await sql.unsafe(referenceTables + documentZero.tables + documentZero.rows).simple();
+    await sql`alter table wallet_balances alter column last_error type varchar(40)`;
+    await migrate(sql);
+    const service = connect("service");
+    const message = "m".repeat(100);
+    const refused = [{ id: id(9), error: { code: "call_reverted", message } }];
+    const claimed = await claimOne(service);
+    await service`select record_wallet_balances(${claimed.claim_id}, ${service.json(refused)})`;
+    const error = async () => (await sql`select last_error from wallet_balances`)[0]!.last_error;
+    assertEquals(await error(), `call_reverted: ${message}`.slice(0, 40));
+
+    await sql`update asset_on_chain set contract_address = null`;
+    await sql`update wallet_balances set next_sync_at = now()`;
+    assertEquals((await claim(service, "w")).claimed, 0);
+    assertEquals(await error(), "missing_contract_address: expected asset");
+  },
+
   async "a counter that is full stays full"({ connect }) {
     const sql = connect();
     await sql.unsafe(referenceTables + documentZero.tables + documentZero.rows).simple();
