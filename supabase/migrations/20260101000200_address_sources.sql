@@ -229,7 +229,7 @@ begin
             left join public.asset_on_chain as a on a.id = b.asset_on_chain_id
             where w.chain_id is null or a.chain_id = w.chain_id
             order by b.ctid
-            for update of b
+            for no key update of b
         ) as l
     $lock$ into readdressed using readdress.wallet_ids, readdress.chain_ids;
 

@@ -320,7 +320,7 @@ begin
         from public.wallet_balances as b
         where b.asset_on_chain_id = any (repointed)
         order by b.ctid
-        for update
+        for no key update
     );
     update public.wallet_balances as b
     set
@@ -408,7 +408,7 @@ begin
         where a.chain_id = any (replaced)
           and (b.on_chain_block is not null or b.locked_until is not null)
         order by b.ctid
-        for update of b
+        for no key update of b
     );
     update public.wallet_balances as b
     set on_chain_block = null, processing_status = 'idle', locked_until = null, locked_by = null

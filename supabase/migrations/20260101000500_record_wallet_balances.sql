@@ -242,7 +242,8 @@ begin
           and b.locked_until > now()
         -- in the table's order, as an update that goes through all of it: the two never wait in a circle
         order by b.ctid
-        for update of b
+        -- and without waiting for transactions that only refer to one of the rows, a ledger's for instance
+        for no key update of b
     );
 
     with held as materialized (

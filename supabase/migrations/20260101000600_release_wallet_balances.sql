@@ -27,7 +27,7 @@ begin
           and b.locked_until > now()
           and (release_wallet_balances.wallet_balance_ids is null or b.id = any (release_wallet_balances.wallet_balance_ids))
         order by b.ctid
-        for update
+        for no key update
     );
     select left(b.locked_by, -37)
     into worker

@@ -149,6 +149,22 @@ const transcripts: Record<string, string[]> = {
     "a releases: 1 row",
     "row: idle",
   ],
+  "a row that an open transaction refers to is recorded without waiting for it": [
+    "a claims: has it",
+    "b begins",
+    "b refers to it",
+    "a records: recorded",
+    "b commits",
+    "row: idle",
+  ],
+  "a row that an open transaction refers to is released without waiting for it": [
+    "a claims: has it",
+    "b begins",
+    "b refers to it",
+    "a releases: 1 row",
+    "b commits",
+    "row: idle",
+  ],
   "a row that another worker is changing is claimed the next time": [
     "b begins",
     "b sets needs_gas",

@@ -19,6 +19,8 @@ export async function openStage(database: TestDatabase): Promise<Stage> {
   const world = database.connect();
   await addBalances(world, { rows: 1 });
   await world`select balance_sync.deal_lanes(1)`;
+  await world`
+    create table ledger (wallet_balance_id uuid references wallet_balances (id) on delete cascade)`;
   const sessions = openSessions(database);
   /** The last claim of each worker that had the row. */
   const held = new Map<string, Claim>();
@@ -97,6 +99,9 @@ async function act(
     }
     case "sets":
       await sql`update wallet_balances set needs_gas = true`;
+      return;
+    case "refers":
+      await sql`insert into ledger select id from wallet_balances`;
       return;
     case "points":
       await sql`update wallet_balances set wallet_id = gen_random_uuid()`;
