@@ -63,7 +63,6 @@ async function record(
     chain,
     results: results.map((result) => refused.get(result.id) ?? result),
   }));
-  const results = reads.flatMap(({ results }) => results);
   logRecorded(run.log, summary.run_id, reads, recorded);
 
   const unwritten = new Set([...recorded.stale, ...recorded.lost]);
@@ -78,9 +77,11 @@ async function record(
     failures.push(...failed.map((result) => toReading(chain, result)));
   }
   const held = leased.get(claimId);
-  for (const { id } of results.filter(wasRead)) held?.delete(id);
+  for (const { id } of read) held?.delete(id);
 
-  const unread = results.filter((result) => !wasRead(result)).map(({ id }) => id);
+  const unread = reads.flatMap(({ results }) =>
+    results.filter((result) => !wasRead(result)).map(({ id }) => id)
+  );
   let released = 0;
   if (unread.length > 0) {
     released = await releaseWalletBalances(run.database, claimId, unread);

@@ -1,5 +1,5 @@
 import { Refusal } from "./answer.ts";
-import type { Chain, ReadError, ReadResult, WalletBalance } from "./chains/adapter.ts";
+import type { Chain, ErrorResult, ReadError, ReadResult, WalletBalance } from "./chains/adapter.ts";
 import { callRepeatedly, type Database, DatabaseError } from "./database.ts";
 import { redact } from "./redact.ts";
 import type { RowFilter } from "./request.ts";
@@ -29,8 +29,6 @@ export interface Recorded {
   /** The error in place of each value that the table would not take; failed, or lost if refused too. */
   refused: ErrorResult[];
 }
-
-type ErrorResult = { id: string; error: ReadError };
 
 /**
  * Leases the next rows; null when there is none. Not repeated when the answer is lost: the rows it

@@ -319,9 +319,7 @@ onPostgres("adopting a database", {
     await migrate(sql);
     const service = connect("service");
     const message = "m".repeat(100);
-    const refused = [{ id: id(9), error: { code: "call_reverted", message } }];
-    const claimed = await claimOne(service);
-    await service`select record_wallet_balances(${claimed.claim_id}, ${service.json(refused)})`;
+    await record(service, await claimOne(service), { error: { code: "call_reverted", message } });
     const error = async () => (await sql`select last_error from wallet_balances`)[0]!.last_error;
     assertEquals(await error(), `call_reverted: ${message}`.slice(0, 40));
 
@@ -494,9 +492,8 @@ async function sync(service: postgres.Sql): Promise<string> {
 /** Claims it again, records an error and answers what the row says. */
 async function fail(service: postgres.Sql, sql: postgres.Sql): Promise<string> {
   await sql`update wallet_balances set next_sync_at = now()`;
-  const claim = await claimOne(service);
-  const results = [{ id: id(9), error: { code: "call_reverted", message: "paused" } }];
-  await service`select record_wallet_balances(${claim.claim_id}, ${service.json(results)})`;
+  const error = { code: "call_reverted", message: "paused" };
+  await record(service, await claimOne(service), { error });
   const [row] = await sql`select last_error from wallet_balances`;
   return row!.last_error;
 }

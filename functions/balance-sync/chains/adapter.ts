@@ -85,7 +85,9 @@ export type ErrorCode =
  */
 export type ReadResult =
   | { id: string; raw: bigint; block: bigint; chainId?: bigint }
-  | { id: string; error: ReadError };
+  | ErrorResult;
+
+export type ErrorResult = { id: string; error: ReadError };
 
 /** Reads one chain for the length of one run; remembers what it learns about nodes and contracts. */
 export interface ChainReader {

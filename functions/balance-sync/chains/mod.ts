@@ -3,6 +3,7 @@ import type {
   Chain,
   ChainFamily,
   ChainReader,
+  ErrorResult,
   ReadError,
   ReadResult,
   WalletBalance,
@@ -88,8 +89,6 @@ function examine(balance: WalletBalance, family: ChainFamily): WalletBalance | E
     return refused(id, "invalid_address", redact(error instanceof Error ? error.message : ""));
   }
 }
-
-type ErrorResult = { id: string; error: ReadError };
 
 function refused(id: string, code: ReadError["code"], message: string): ErrorResult {
   return { id, error: { code, message, scope: "row" } };
