@@ -337,7 +337,27 @@ begin
 end
 $$;
 
--- A changed chain is asked again at once, whatever outage was noted.
+-- Changed chains are asked again at once, whatever outage was noted. Locked in one order, as a record
+-- does: see note_chains().
+create function balance_sync.ask_again(chain_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    perform from balance_sync.chain_state as s
+    where s.chain_id = any (ask_again.chain_ids)
+    order by s.chain_id
+    for update;
+    update balance_sync.chain_state as s
+    set out_until = now()
+    where s.chain_id = any (ask_again.chain_ids)
+      and s.out_until > now();
+end
+$$;
+
+
 create function balance_sync.chains_changed()
 returns trigger
 language plpgsql
@@ -348,16 +368,7 @@ as $$
 begin
     -- Before the chain's state: a claim that parks holds this table and may want that row.
     lock table balance_sync.unparking in row exclusive mode;
-    -- In one order, as a record does: see note_chains().
-    perform from balance_sync.chain_state as s
-    where s.chain_id in (select c.id from changed as c)
-    order by s.chain_id
-    for update;
-    update balance_sync.chain_state as s
-    set out_until = now()
-    from changed as c
-    where s.chain_id = c.id
-      and s.out_until > now();
+    perform balance_sync.ask_again(array(select c.id from changed as c));
     perform balance_sync.request_unparking(array(
         select a.id from changed as c join public.asset_on_chain as a on a.chain_id = c.id
     ));
@@ -378,15 +389,7 @@ declare
     replaced uuid[];
     rows_at tid[];
 begin
-    perform from balance_sync.chain_state as s
-    where s.chain_id in (select c.chain_id from changed as c)
-    order by s.chain_id
-    for update;
-    update balance_sync.chain_state as s
-    set out_until = now()
-    from changed as c
-    where s.chain_id = c.chain_id
-      and s.out_until > now();
+    perform balance_sync.ask_again(array(select c.chain_id from changed as c));
 
     with other as (
         update balance_sync.chain_state as s
@@ -522,9 +525,9 @@ declare
     owned regprocedure;
 begin
     foreach owned in array array[
-        'balance_sync.error_length()', 'balance_sync.park(uuid[])', 'balance_sync.deal_lanes(integer)', 'balance_sync.unpark(integer)',
-        'balance_sync.request_unparking(uuid[])', 'balance_sync.asset_on_chain_changed()',
-        'balance_sync.asset_on_chain_repointed()', 'balance_sync.chains_changed()',
+        'balance_sync.error_length()', 'balance_sync.park(uuid[])', 'balance_sync.deal_lanes(integer)',
+        'balance_sync.unpark(integer)', 'balance_sync.request_unparking(uuid[])', 'balance_sync.ask_again(uuid[])',
+        'balance_sync.asset_on_chain_changed()', 'balance_sync.asset_on_chain_repointed()', 'balance_sync.chains_changed()',
         'balance_sync.chain_settings_changed()', 'balance_sync.wallet_balances_repointed()'
     ]::regprocedure[]
     loop
