@@ -1,7 +1,8 @@
 /** What stands below and above every claim: the seeds' worker, row by row, and a bare update. */
 import { balanceOf, batchSize, type Contender, type Worker } from "./claim_contender.ts";
+import { ours } from "./claim_ours.ts";
 import { connect, withAdmin } from "./claim_server.ts";
-import { writeBalances } from "./claim_write.ts";
+import { dropIndexes, writeBalances } from "./claim_write.ts";
 import type { Database } from "../local/postgres.ts";
 import type postgres from "postgres";
 
@@ -11,7 +12,7 @@ import type postgres from "postgres";
  */
 export const rowByRow: Contender = {
   name: "the seeds' worker",
-  prepare: dropIndexes,
+  prepare: withoutIndexes,
   open: (database, n, of) =>
     worker(database, n, of, async (sql, ids, turn) => {
       for (const [row, id] of ids.slice(0, 50).entries()) {
@@ -38,7 +39,7 @@ export const rowByRow: Contender = {
 /** An update of the balance columns alone: no claim, no check, no due time, nothing indexed (HOT). */
 export const bareUpdate: Contender = {
   name: "bare update of the balance columns",
-  prepare: dropIndexes,
+  prepare: withoutIndexes,
   open: (database, n, of) =>
     worker(database, n, of, async (sql, ids, turn) => {
       await writeBalances(sql, ids, ids.map((_, row) => balanceOf(row, turn)), turn);
@@ -49,37 +50,23 @@ export const bareUpdate: Contender = {
 /** The same in the table as it is, with the columns that make the row due again. */
 export const bareRecord: Contender = {
   name: "bare update of what a record writes",
-  prepare: (database) =>
-    withAdmin(database, async (sql) => {
-      await sql.unsafe("vacuum analyze").simple();
-    }),
+  prepare: ours.prepare,
   open: (database, n, of) =>
     worker(database, n, of, async (sql, ids, turn) => {
-      const balances = ids.map((_, row) => balanceOf(row, turn));
-      await sql`
-        update wallet_balances as b
-        set
-          on_chain_balance_raw = v.raw,
-          on_chain_balance_human = v.raw::numeric / 1000000000000000000,
-          on_chain_block = ${turn},
-          last_checked = now(),
-          last_processed_at = now(),
-          sync_count = b.sync_count + 1,
-          updated_at = now(),
-          consecutive_errors = 0,
-          next_sync_at = now(),
-          processing_status = 'idle',
-          locked_until = null,
-          locked_by = null
-        from unnest(${ids}::uuid[], ${balances}::text[]) as v (id, raw)
-        where b.id = v.id`;
+      const dueAgain = sql`,
+        consecutive_errors = 0,
+        next_sync_at = now(),
+        processing_status = 'idle',
+        locked_until = null,
+        locked_by = null`;
+      await writeBalances(sql, ids, ids.map((_, row) => balanceOf(row, turn)), turn, dueAgain);
       return ids.length;
     }),
 };
 
-function dropIndexes(database: Database): Promise<void> {
+function withoutIndexes(database: Database): Promise<void> {
   return withAdmin(database, async (sql) => {
-    await sql.unsafe("drop index wallet_balances_due, wallet_balances_parked").simple();
+    await dropIndexes(sql);
     await sql.unsafe("vacuum analyze").simple();
   });
 }

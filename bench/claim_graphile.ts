@@ -7,7 +7,7 @@
 import { runMigrations } from "graphile-worker";
 import { balanceOf, batchSize, type Contender } from "./claim_contender.ts";
 import { connect, query, withAdmin } from "./claim_server.ts";
-import { type Target, targets, writeBalances } from "./claim_write.ts";
+import { dropIndexes, type Target, targets, writeBalances } from "./claim_write.ts";
 
 interface Job {
   id: string;
@@ -34,8 +34,7 @@ export const graphileWorker: Contender = {
   async prepare(database) {
     await runMigrations({ connectionString: database.adminUrl });
     await withAdmin(database, async (sql) => {
-      // no index and no trigger of ours: its updates of the balances stay on their page (HOT)
-      await sql.unsafe("drop index wallet_balances_due, wallet_balances_parked").simple();
+      await dropIndexes(sql);
       await sql`
         select count(*) from graphile_worker.add_jobs(array(
           select json_populate_record(

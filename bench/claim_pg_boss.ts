@@ -6,7 +6,7 @@
 import { PgBoss } from "pg-boss";
 import { balanceOf, batchSize, type Contender } from "./claim_contender.ts";
 import { connect, query, withAdmin } from "./claim_server.ts";
-import { type Target, targets, writeBalances } from "./claim_write.ts";
+import { dropIndexes, type Target, targets, writeBalances } from "./claim_write.ts";
 
 const queue = "sync";
 /** No maintenance of its own meanwhile. */
@@ -19,8 +19,7 @@ export const pgBoss: Contender = {
     await boss.start();
     await boss.createQueue(queue);
     await withAdmin(database, async (sql) => {
-      // no index and no trigger of ours: its updates of the balances stay on their page (HOT)
-      await sql.unsafe("drop index wallet_balances_due, wallet_balances_parked").simple();
+      await dropIndexes(sql);
       for await (
         const rows of targets(sql).cursor(10_000)
       ) {

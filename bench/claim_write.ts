@@ -28,12 +28,18 @@ export function targets(sql: postgres.Sql) {
     order by b.next_sync_at`;
 }
 
-/** One update of the balance columns; returns nothing, as nobody asks. */
+/** Without our indexes and triggers a peer's updates of the balances stay on their page (HOT). */
+export async function dropIndexes(sql: postgres.Sql): Promise<void> {
+  await sql.unsafe("drop index wallet_balances_due, wallet_balances_parked").simple();
+}
+
+/** One update of the balance columns and of whatever `more` sets; returns nothing, as nobody asks. */
 export async function writeBalances(
   sql: postgres.Sql,
   ids: string[],
   balances: string[],
   block: number,
+  more = sql``,
 ): Promise<void> {
   await sql`
     update wallet_balances as b
@@ -45,6 +51,7 @@ export async function writeBalances(
       last_processed_at = now(),
       sync_count = b.sync_count + 1,
       updated_at = now()
+      ${more}
     from unnest(${ids}::uuid[], ${balances}::text[]) as v (id, raw)
     where b.id = v.id`;
 }
